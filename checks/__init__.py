@@ -1,0 +1,1 @@
+"""What an operator runs on demand: checks of the diagnostic protocol, without a screen."""

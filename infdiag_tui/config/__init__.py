@@ -1,0 +1,27 @@
+"""The targets of an incident: infdiag.toml, its schema, and errors that name file, key and remedy."""
+
+from infdiag_tui.config.schema import (
+    Config,
+    Endpoint,
+    Gpu,
+    Host,
+    Kubernetes,
+    Logs,
+    ModelConfig,
+    Protocol,
+    Screen,
+    Thresholds,
+)
+
+__all__ = [
+    "Config",
+    "Endpoint",
+    "Gpu",
+    "Host",
+    "Kubernetes",
+    "Logs",
+    "ModelConfig",
+    "Protocol",
+    "Screen",
+    "Thresholds",
+]

@@ -1,0 +1,133 @@
+"""Every key of infdiag.toml, with its meaning, unit, default and bounds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Section(BaseModel):
+    """A config section: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Protocol(StrEnum):
+    """How the probe speaks to the model server."""
+
+    JSON = "json"
+    V2 = "v2"
+    OPENAI = "openai"
+
+
+class Endpoint(Section):
+    """The model server as its clients see it, and the known-good input that the latency probe posts."""
+
+    url: str = Field(description="Full URL of the predict call, e.g. http://model-server:8000/predict.")
+    protocol: Protocol = Field(
+        Protocol.JSON,
+        description='"json" (plain POST), "v2" (Open Inference Protocol) or "openai" (completions, streamed).',
+    )
+    model: str = Field("", description="Model name inside the request, where the protocol needs one (openai).")
+    body: Any = Field(None, description="The known-good input: a TOML table or array, sent as JSON.")
+    body_file: Path | None = Field(None, description="A JSON file with the known-good input, instead of body.")
+    method: str = Field("", description="HTTP method; empty: POST when there is a body, GET when there is none.")
+    headers: dict[str, str] = Field(default_factory=dict, description="Extra request headers (tokens are redacted).")
+    rate_per_s: float = Field(1.0, gt=0, le=50, description="Probe requests per second on a fixed schedule.")
+    timeout_s: float = Field(5.0, gt=0, le=300, description="A request unanswered for this long counts as timed out.")
+    max_in_flight: int = Field(32, ge=1, le=256, description="Unanswered probes allowed at a time.")
+    ca_file: Path | None = Field(None, description="Certificate authority file for TLS.")
+    verify_tls: bool = Field(True, description="False accepts any certificate.")
+    health_url: str = Field("", description="URL that answers with model_version; empty: /health of the same server.")
+    objective_p99_ms: float | None = Field(None, gt=0, description="The p99 that this service promises, milliseconds.")
+
+    @field_validator("url", "health_url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} is no http:// or https:// URL")
+        return value
+
+
+class Logs(Section):
+    """Log files on this machine."""
+
+    files: tuple[Path, ...] = Field((), description="Log files to follow; they may appear later.")
+    max_lines: int = Field(20_000, ge=100, le=500_000, description="Entries kept; errors are kept apart as well.")
+    backlog_lines: int = Field(1_000, ge=0, le=100_000, description="Lines read from the end of a file at the start.")
+
+
+class Kubernetes(Section):
+    """Where the model's pods are."""
+
+    kubeconfig: Path | None = Field(None, description="Kubeconfig file; default: $KUBECONFIG, else ~/.kube/config.")
+    context: str = Field("", description="Context of the kubeconfig; default: its current one.")
+    namespace: str = Field("", description="Namespace of the pods; default: the context's.")
+    selector: str = Field("", description='Label selector of the pods, e.g. "app=fraud-scorer".')
+    name_hint: str = Field("", description="Without a selector: a name to look for in labels and pod names.")
+    logs: bool = Field(True, description="Follow the logs of every container of these pods.")
+    usage_interval_s: float = Field(10.0, ge=2, le=300, description="Seconds between two readings of metrics.k8s.io.")
+
+
+class Gpu(Section):
+    """Where GPU figures come from."""
+
+    nvml: bool = Field(True, description="Read this machine's NVIDIA GPUs through NVML.")
+    dcgm_url: str = Field("", description="A dcgm-exporter metrics URL, e.g. http://node:9400/metrics.")
+    interval_s: float = Field(1.0, ge=0.2, le=60, description="Seconds between two readings.")
+
+
+class Host(Section):
+    """This machine, and the model server's process when it runs here."""
+
+    enabled: bool = Field(True, description="Show this machine's CPU, memory, disk and network.")
+    interval_s: float = Field(2.0, ge=0.5, le=60, description="Seconds between two readings.")
+    pid: int | None = Field(None, gt=0, description="The model server's process by pid,")
+    process_name: str = Field("", description="or by name,")
+    port: int | None = Field(None, gt=0, le=65_535, description="or by the TCP port that it listens on.")
+
+
+class ModelConfig(Section):
+    """One model in production: everything the console should look at for it."""
+
+    endpoint: Endpoint | None = Field(None, description="The model server's predict call.")
+    logs: Logs = Field(default_factory=Logs)
+    kubernetes: Kubernetes | None = Field(None, description="The model's pods.")
+    gpu: Gpu = Field(default_factory=Gpu)
+    host: Host = Field(default_factory=Host)
+
+
+class Thresholds(Section):
+    """Levels above which a measurement becomes a finding."""
+
+    jitter_ratio: float = Field(3.0, gt=1, description="p99 / p50 above this is high variance.")
+    error_rate: float = Field(0.01, ge=0, le=1, description="Share of failed requests.")
+    memory_share: float = Field(0.9, gt=0, le=1, description="Memory in use against its limit.")
+    gpu_memory_share: float = Field(0.95, gt=0, le=1, description="GPU memory in use.")
+    gpu_temperature_c: float = Field(85.0, gt=0, description="GPU temperature.")
+    cpu_share: float = Field(0.9, gt=0, le=1, description="CPU in use against its limit.")
+    disk_share: float = Field(0.9, gt=0, le=1, description="Disk in use.")
+    log_errors_per_min: float = Field(1.0, ge=0, description="Error lines per minute.")
+
+
+class Screen(Section):
+    """How the console draws."""
+
+    refresh_s: float = Field(0.5, ge=0.2, le=10, description="Seconds between two redraws at most.")
+    ascii: bool = Field(False, description="Draw charts with ASCII characters only.")
+    mouse: bool = Field(True, description="React to the mouse.")
+
+
+class Config(Section):
+    """The whole of infdiag.toml."""
+
+    models: dict[Annotated[str, Field(min_length=1, max_length=100)], ModelConfig] = Field(
+        default_factory=dict,
+        description="Models by name.",
+    )
+    thresholds: Thresholds = Field(default_factory=Thresholds)
+    screen: Screen = Field(default_factory=Screen)
+    incidents_dir: Path | None = Field(None, description="Folder for incidents; default: the user's state folder.")

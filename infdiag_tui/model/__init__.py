@@ -1,0 +1,50 @@
+"""The vocabulary: immutable values that streams produce, the hub keeps and panels, findings and the report speak of.
+
+Nothing here imports the rest of infdiag, NumPy or Textual, so that the first frame is cheap. Times named `at` or
+`..._at` are Unix seconds (UTC); durations carry their unit in the name.
+"""
+
+from infdiag_tui.model.cluster import ClusterEvent, Container, Pod, PodGone, PodUsage, Termination
+from infdiag_tui.model.evidence import Evidence, Verdict
+from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
+from infdiag_tui.model.latency import ErrorKind, LatencyView, LatencyWindow, Phases, Quantile, Reply
+from infdiag_tui.model.machine import ClockReason, GpuDevice, GpuProcess, HostState, ProcessState
+from infdiag_tui.model.observations import Heartbeat, LogLine, Observation, Sample, SeriesKey, Severity, Status
+from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, SeriesView, Snapshot
+
+__all__ = [
+    "PROBLEM_STATES",
+    "ClockReason",
+    "ClusterEvent",
+    "Container",
+    "DraftView",
+    "ErrorKind",
+    "Evidence",
+    "GpuDevice",
+    "GpuProcess",
+    "Heartbeat",
+    "HostState",
+    "IncidentInfo",
+    "LatencyView",
+    "LatencyWindow",
+    "LogLine",
+    "LogView",
+    "Observation",
+    "Phases",
+    "Pod",
+    "PodGone",
+    "PodUsage",
+    "ProcessState",
+    "Quantile",
+    "Reply",
+    "Sample",
+    "SeriesKey",
+    "SeriesView",
+    "Severity",
+    "Snapshot",
+    "SourceHealth",
+    "SourceState",
+    "Status",
+    "Termination",
+    "Verdict",
+]

@@ -1,0 +1,99 @@
+"""The immutable picture that the engine hands to the screen, the report and the shell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from infdiag_tui.model.cluster import ClusterEvent, Pod, PodUsage
+from infdiag_tui.model.evidence import Evidence
+from infdiag_tui.model.health import SourceHealth, SourceState
+from infdiag_tui.model.latency import LatencyView
+from infdiag_tui.model.machine import GpuDevice, HostState, ProcessState
+from infdiag_tui.model.observations import LogLine, SeriesKey, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """A series' points, oldest first. Older points are thinned: each stands for several and keeps their extremes."""
+
+    times: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+    lows: tuple[float, ...] = ()
+    highs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogView:
+    """The newest log entries and exact counts of all that ever came.
+
+    `lines[0]` has sequence number `first_seq`; `errors` keeps errors apart, with sequence numbers of their own, so that
+    a flood of other lines cannot push them out.
+    """
+
+    lines: tuple[LogLine, ...] = ()
+    first_seq: int = 0
+    errors: tuple[LogLine, ...] = ()
+    first_error_seq: int = 0
+    counts: Mapping[Severity, int] = field(default_factory=dict)
+    sources: Mapping[str, int] = field(default_factory=dict)
+    """Lines ever received by source."""
+
+    @property
+    def total(self) -> int:
+        """Entries ever received, drawn or not."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentInfo:
+    """What this incident is about and where it is kept."""
+
+    model: str
+    symptom: str
+    started_at: float
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftView:
+    """The report draft: its text, a version that rises with each change, and what is safe on disk.
+
+    `applied_edit` is the number of the operator's last edit that is contained in `text`.
+    """
+
+    text: str = ""
+    version: int = 0
+    applied_edit: int = 0
+    path: str = ""
+    saved_at: float | None = None
+    save_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the screen draws, at one moment."""
+
+    at: float
+    number: int
+    incident: IncidentInfo
+    sources: Mapping[str, SourceHealth] = field(default_factory=dict)
+    host: HostState | None = None
+    processes: tuple[ProcessState, ...] = ()
+    gpus: tuple[GpuDevice, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    usage: Mapping[str, PodUsage] = field(default_factory=dict)
+    """By `Pod.key`."""
+    events: tuple[ClusterEvent, ...] = ()
+    latency: tuple[LatencyView, ...] = ()
+    logs: LogView = LogView()
+    series: Mapping[SeriesKey, SeriesView] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+    severity: str = ""
+    """The incident's severity by the evidence so far: `Critical`, `High`, `Medium`, or empty when nothing is wrong."""
+    draft: DraftView = DraftView()
+
+    def source(self, name: str) -> SourceHealth:
+        """The named source's health; one that was not configured is `OFF`."""
+        found = self.sources.get(name)
+        return found if found is not None else SourceHealth(name, SourceState.OFF, self.at, reason="not configured")

@@ -1,0 +1,1 @@
+"""What an operator looks at: widgets that draw the state they are handed, fetch nothing and decide nothing."""
