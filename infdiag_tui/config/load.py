@@ -1,0 +1,190 @@
+"""Reads infdiag.toml and the command line's target flags; every error names file, key and remedy."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import BaseModel, ValidationError
+
+from infdiag_tui.config.schema import Config, ModelConfig
+
+FILE_NAME = "infdiag.toml"
+
+
+class ConfigError(Exception):
+    """The config or the flags cannot be used; the message names the place and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFlags:
+    """Targets given on the command line; a flag that was not typed is None (or empty) and changes nothing."""
+
+    endpoint: str | None = None
+    protocol: str | None = None
+    body_file: str | None = None
+    rate_per_s: float | None = None
+    timeout_s: float | None = None
+    logs: Sequence[str] = field(default_factory=tuple)
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+    selector: str | None = None
+    dcgm_url: str | None = None
+    pid: int | None = None
+    process_name: str | None = None
+    port: int | None = None
+
+    @property
+    def any(self) -> bool:
+        """True when a flag names something to look at."""
+        return any(
+            (
+                self.endpoint,
+                self.logs,
+                self.kubeconfig,
+                self.context,
+                self.namespace,
+                self.selector,
+                self.dcgm_url,
+                self.pid,
+                self.process_name,
+                self.port,
+            ),
+        )
+
+
+def find_config(explicit: str | None) -> Path | None:
+    """The config file to read: the one named, else ./infdiag.toml, else the user's; None when there is none.
+
+    Raises:
+        ConfigError: the named file does not exist.
+    """
+    if explicit is not None:
+        path = Path(explicit).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such config file. Check --config, or leave it out.")
+        return path
+    return next((path for path in search_path() if path.is_file()), None)
+
+
+def search_path() -> tuple[Path, ...]:
+    """Where a config is looked for, first match wins."""
+    return (Path.cwd() / FILE_NAME, platformdirs.user_config_path("infdiag") / FILE_NAME)
+
+
+def load_config(path: Path) -> Config:
+    """Reads and validates a config file; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigError: unreadable, no TOML, or with wrong keys or values; the message has a line for each.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"{path}: {explain(problem, Config)}" for problem in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+    return _with_absolute_paths(config, path.resolve().parent)
+
+
+def explain(problem: Mapping[str, Any], schema: type[BaseModel]) -> str:
+    """One validation problem as `key: what is wrong. Remedy`, with the nearest known key for an unknown one."""
+    place = [str(part) for part in problem["loc"]]
+    key = ".".join(place)
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(schema, place[:-1])
+        near = difflib.get_close_matches(place[-1], known, n=1)
+        remedy = f"Did you mean {near[0]!r}?" if near else f"Known keys here: {', '.join(known)}."
+        return f"{key}: unknown key. {remedy}"
+    if problem["type"] == "missing":
+        return f"{key}: is missing. Add it."
+    got = problem.get("input")
+    shown = "" if isinstance(got, Mapping | list) else f" (got {got!r})"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message}{shown}."
+
+
+def _known_keys(schema: type[BaseModel], place: Sequence[str]) -> list[str]:
+    current: type[BaseModel] = schema
+    skip_name = False
+    for part in place:
+        if skip_name:  # the model's own name in [models.NAME]
+            current, skip_name = ModelConfig, False
+            continue
+        if current is Config and part == "models":
+            skip_name = True
+            continue
+        annotation = current.model_fields[part].annotation if part in current.model_fields else None
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        inner = [one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)]
+        if not inner:
+            return []
+        current = inner[0]
+    return list(current.model_fields)
+
+
+def _with_absolute_paths(section: Config, folder: Path) -> Config:
+    def resolve(value: Any) -> Any:
+        if isinstance(value, Path):
+            return folder / value.expanduser()
+        if isinstance(value, BaseModel):
+            return value.model_copy(update={name: resolve(getattr(value, name)) for name in type(value).model_fields})
+        if isinstance(value, tuple):
+            return tuple(resolve(item) for item in value)
+        if isinstance(value, dict) and all(isinstance(item, BaseModel) for item in value.values()):
+            return {name: resolve(item) for name, item in value.items()}
+        return value
+
+    resolved: Config = resolve(section)
+    return resolved
+
+
+def apply_flags(model: ModelConfig, flags: TargetFlags) -> ModelConfig:
+    """The model's config with what was typed on the command line laid over it.
+
+    Raises:
+        ConfigError: a flag's value is not valid.
+    """
+    raw = model.model_dump(exclude_unset=True)
+    _overlay(raw, "endpoint", url=flags.endpoint, protocol=flags.protocol, body_file=_path(flags.body_file))
+    if "endpoint" in raw:
+        _overlay(raw, "endpoint", rate_per_s=flags.rate_per_s, timeout_s=flags.timeout_s)
+    _overlay(raw, "logs", files=tuple(Path(name).expanduser().absolute() for name in flags.logs) or None)
+    _overlay(
+        raw,
+        "kubernetes",
+        kubeconfig=_path(flags.kubeconfig),
+        context=flags.context,
+        namespace=flags.namespace,
+        selector=flags.selector,
+    )
+    _overlay(raw, "gpu", dcgm_url=flags.dcgm_url)
+    _overlay(raw, "host", pid=flags.pid, process_name=flags.process_name, port=flags.port)
+    try:
+        return ModelConfig.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"command line: {explain(problem, ModelConfig)}" for problem in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _path(value: str | None) -> Path | None:
+    return None if value is None else Path(value).expanduser().absolute()
+
+
+def _overlay(raw: dict[str, Any], section: str, **typed: Any) -> None:
+    given = {key: value for key, value in typed.items() if value is not None}
+    if given:
+        raw[section] = {**(raw.get(section) or {}), **given}

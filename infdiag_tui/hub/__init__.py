@@ -1,0 +1,1 @@
+"""One place where all that is observed arrives: bounded ring buffers, exact counters, subscriptions."""

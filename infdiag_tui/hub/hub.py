@@ -1,0 +1,202 @@
+"""The hub: takes every observation, keeps the latest state of things and bounded histories, tells subscribers.
+
+It belongs to one event loop and is not thread-safe; other threads get immutable snapshots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+
+from infdiag_tui.hub.log_ring import LogRing
+from infdiag_tui.hub.replies import ReplyLog
+from infdiag_tui.hub.ring import SeriesRing
+from infdiag_tui.model import (
+    ClusterEvent,
+    GpuDevice,
+    HostState,
+    LatencyView,
+    LogLine,
+    LogView,
+    Observation,
+    Pod,
+    PodGone,
+    PodUsage,
+    ProcessState,
+    Reply,
+    Sample,
+    SeriesKey,
+    SeriesView,
+)
+
+MAX_SERIES = 4_000
+"""Series kept; of a cluster that makes more, the ones longest without a sample leave first."""
+MAX_EVENTS = 500
+
+
+class Subscription:
+    """A bounded feed of observations; what does not fit is dropped oldest first and counted."""
+
+    def __init__(self, capacity: int) -> None:
+        self._pending: deque[Observation] = deque()
+        self._capacity = capacity
+        self._arrived = asyncio.Event()
+        self.dropped = 0
+
+    def offer(self, observation: Observation) -> None:
+        """Takes an observation without waiting."""
+        if len(self._pending) >= self._capacity:
+            self._pending.popleft()
+            self.dropped += 1
+        self._pending.append(observation)
+        self._arrived.set()
+
+    async def take(self) -> list[Observation]:
+        """Waits for at least one observation and returns all that are pending."""
+        await self._arrived.wait()
+        self._arrived.clear()
+        taken = list(self._pending)
+        self._pending.clear()
+        return taken
+
+    async def __aiter__(self) -> AsyncIterator[Observation]:
+        while True:
+            for observation in await self.take():
+                yield observation
+
+
+class Hub:
+    """All that was observed in one incident, bounded in memory.
+
+    Attributes:
+        counts: how many observations of each type ever came, exact.
+    """
+
+    def __init__(self, *, max_log_lines: int = 20_000, series_capacity: int = 720) -> None:
+        self._series: dict[SeriesKey, SeriesRing] = {}
+        self._series_capacity = series_capacity
+        self._logs = LogRing(max_log_lines)
+        self._replies: dict[str, ReplyLog] = {}
+        self._hosts: dict[str, HostState] = {}
+        self._processes: dict[str, ProcessState] = {}
+        self._gpus: dict[str, GpuDevice] = {}
+        self._pods: dict[str, Pod] = {}
+        self._usage: dict[str, PodUsage] = {}
+        self._events: dict[str, ClusterEvent] = {}
+        self._subscriptions: set[Subscription] = set()
+        self.counts: Counter[str] = Counter()
+
+    def put(self, observation: Observation) -> None:
+        """Takes one observation; never waits, never grows without bound."""
+        self.counts[type(observation).__name__] += 1
+        match observation:
+            case Sample(key=key, value=value, at=at):
+                self._ring(key).append(at, value)
+            case LogLine():
+                self._logs.append(observation)
+            case Reply():
+                self._replies.setdefault(observation.target, ReplyLog(observation.target)).add(observation)
+            case Pod():
+                self._pods[observation.key] = observation
+            case PodGone():
+                known = self._pods.get(observation.key)
+                # A StatefulSet's new pod may bear the old one's name: only the pod that went is removed.
+                if known is not None and known.uid == observation.uid:
+                    del self._pods[observation.key]
+                    self._usage.pop(observation.key, None)
+            case PodUsage():
+                self._usage[observation.key] = observation
+            case ClusterEvent():
+                self._put_event(observation)
+            case GpuDevice():
+                self._gpus[observation.key] = observation
+            case HostState():
+                self._hosts[observation.key] = observation
+            case ProcessState():
+                self._processes[observation.key] = observation
+            case _:
+                pass  # heartbeats and statuses are the supervisor's
+        for subscription in self._subscriptions:
+            subscription.offer(observation)
+
+    @contextmanager
+    def subscribe(self, capacity: int = 10_000) -> Iterator[Subscription]:
+        """A feed of all observations from now on, for as long as the `with` block lasts."""
+        subscription = Subscription(capacity)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    @property
+    def host(self) -> HostState | None:
+        """This machine's latest state."""
+        return next(iter(self._hosts.values()), None)
+
+    @property
+    def processes(self) -> tuple[ProcessState, ...]:
+        """The watched processes."""
+        return tuple(self._processes.values())
+
+    @property
+    def gpus(self) -> tuple[GpuDevice, ...]:
+        """All GPUs, by host and index."""
+        return tuple(sorted(self._gpus.values(), key=lambda gpu: (gpu.host, gpu.index, gpu.uuid)))
+
+    @property
+    def pods(self) -> tuple[Pod, ...]:
+        """The pods that exist, by key."""
+        return tuple(self._pods[key] for key in sorted(self._pods))
+
+    @property
+    def usage(self) -> Mapping[str, PodUsage]:
+        """Latest usage by pod key, a copy."""
+        return dict(self._usage)
+
+    @property
+    def events(self) -> tuple[ClusterEvent, ...]:
+        """The newest cluster events, newest first."""
+        return tuple(sorted(self._events.values(), key=_event_time, reverse=True))
+
+    @property
+    def log_total(self) -> int:
+        """Log entries ever received."""
+        return self._logs.total
+
+    def logs(self) -> LogView:
+        """The log tail."""
+        return self._logs.view()
+
+    def log_errors_since(self, at: float) -> list[LogLine]:
+        """Error entries received from `at` on."""
+        return self._logs.errors_since(at)
+
+    def latency(self, now: float) -> tuple[LatencyView, ...]:
+        """What the probes say, target by target."""
+        return tuple(log.view(now) for log in self._replies.values())
+
+    def series(self) -> Mapping[SeriesKey, SeriesView]:
+        """All series; unchanged ones are the same objects as before."""
+        return {key: ring.view() for key, ring in self._series.items()}
+
+    def _ring(self, key: SeriesKey) -> SeriesRing:
+        ring = self._series.pop(key, None)
+        if ring is None:
+            ring = SeriesRing(self._series_capacity)
+            if len(self._series) >= MAX_SERIES:
+                self._series.pop(next(iter(self._series)))
+        self._series[key] = ring  # last in the order: the first is the one longest without a sample
+        return ring
+
+    def _put_event(self, event: ClusterEvent) -> None:
+        self._events[event.key] = event
+        if len(self._events) > MAX_EVENTS:
+            oldest = min(self._events.values(), key=_event_time)
+            del self._events[oldest.key]
+
+
+def _event_time(event: ClusterEvent) -> float:
+    return event.last_at or event.first_at or event.at
