@@ -34,8 +34,8 @@ def resolve_target(word: str | None, config_path: str | None, flags: TargetFlags
     """
     path = find_config(config_path)
     config = load_config(path) if path else Config()
-    symptom = word if word in SYMPTOMS else ""
-    name = "" if word is None or symptom else word
+    word = word or ""
+    symptom, name = (word, "") if word in SYMPTOMS else ("", word)
     if name in config.models:
         return Target(name, symptom, apply_flags(config.models[name], flags), config)
     if flags.any:

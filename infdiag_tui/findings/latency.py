@@ -1,0 +1,175 @@
+"""Evidence from the latency probe: level, tail, jitter, errors, reachability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infdiag_tui.config import Endpoint, Thresholds
+from infdiag_tui.model import Evidence, LatencyView, LatencyWindow, Quantile, Snapshot, SourceState, Verdict
+
+TYPICAL_TOTAL_MS = 125.0
+"""The specification's typical stage times, summed: preprocessing 10, inference 100, postprocessing 10, network 5."""
+
+MIN_REQUESTS = 5
+"""Fewer requests than this give no verdict."""
+
+
+def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None) -> Iterator[Evidence]:
+    """Evidence of every probed target over its shortest window that has enough requests."""
+    health = snapshot.source("latency")
+    for view in snapshot.latency:
+        window = _window(view)
+        if window is None:
+            continue
+        objective = endpoint.objective_p99_ms if endpoint else None
+        yield from _levels(view, window, snapshot.at, objective)
+        yield from _jitter(view, window, snapshot.at, thresholds)
+        yield from _rates(view, window, snapshot.at, thresholds)
+    if health.state is SourceState.UNAVAILABLE:
+        yield Evidence(
+            id="latency.reachable",
+            statement=f"The model server cannot be reached: {health.reason}",
+            verdict=Verdict.FAIL,
+            source="latency",
+            at=snapshot.at,
+            value=False,
+        )
+
+
+def _window(view: LatencyView) -> LatencyWindow | None:
+    """The shortest window with enough requests, else the longest that has any."""
+    used = [window for window in view.windows if window.requests]
+    enough = [window for window in used if window.requests >= MIN_REQUESTS]
+    return enough[0] if enough else (used[-1] if used else None)
+
+
+def _levels(view: LatencyView, window: LatencyWindow, at: float, objective_ms: float | None) -> Iterator[Evidence]:
+    limits: dict[str, tuple[float | None, str]] = {
+        "p50": (TYPICAL_TOTAL_MS, "sum of the typical stage times"),
+        "p95": (None, ""),
+        "p99": (objective_ms, "configured objective" if objective_ms else ""),
+    }
+    for name, (limit, source) in limits.items():
+        quantile: Quantile | None = getattr(window, name)
+        if quantile is None:
+            continue
+        yield Evidence(
+            id=f"latency.{name}",
+            statement=_sentence(name, quantile, window, limit),
+            verdict=_against(quantile, limit, window),
+            source="latency",
+            at=at,
+            value=quantile.value_ms,
+            unit="ms",
+            subject=view.target,
+            window_s=window.window_s,
+            sample_size=window.requests,
+            low=quantile.low_ms,
+            high=quantile.high_ms,
+            threshold=limit,
+            threshold_source=source,
+        )
+    if window.max_ms is not None:
+        yield Evidence(
+            id="latency.max",
+            statement=f"The slowest of {window.answered} answers took {window.max_ms:.1f} ms",
+            verdict=Verdict.OK,
+            source="latency",
+            at=at,
+            value=window.max_ms,
+            unit="ms",
+            subject=view.target,
+            window_s=window.window_s,
+            sample_size=window.answered,
+        )
+
+
+def _sentence(name: str, quantile: Quantile, window: LatencyWindow, limit: float | None) -> str:
+    if quantile.censored:
+        text = f"{name} is at least {quantile.value_ms:.0f} ms: it falls among timeouts"
+    elif quantile.is_figure:
+        text = f"{name} is {quantile.value_ms:.1f} ms (95 % interval {quantile.low_ms:.1f} to {quantile.high_ms:.1f})"
+    else:
+        low = quantile.low_ms if quantile.low_ms is not None else quantile.value_ms
+        text = f"{name} is somewhere above {low:.1f} ms: {window.requests} requests are too few to bound it"
+    return text + (f"; limit {limit:.0f} ms" if limit is not None else "")
+
+
+def _against(quantile: Quantile, limit: float | None, window: LatencyWindow) -> Verdict:
+    """Fails when even the interval's lower end is over the limit, warns when only the estimate is."""
+    if limit is None:
+        return Verdict.OK
+    if window.requests < MIN_REQUESTS:
+        return Verdict.UNKNOWN
+    if quantile.low_ms is not None and quantile.low_ms > limit:
+        return Verdict.FAIL
+    return Verdict.WARN if quantile.value_ms > limit else Verdict.OK
+
+
+def _jitter(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thresholds) -> Iterator[Evidence]:
+    p50, p99 = window.p50, window.p99
+    if window.jitter is None or p50 is None or p99 is None:
+        return
+    # The ratio of interval ends holds for small samples too: the tail is at least this far from the middle.
+    surely = p99.low_ms / p50.high_ms if p99.low_ms is not None and p50.high_ms else None
+    over = surely is not None and surely > thresholds.jitter_ratio
+    few = window.requests < MIN_REQUESTS
+    yield Evidence(
+        id="latency.jitter",
+        statement=f"p99 is {window.jitter:.1f} times p50; limit {thresholds.jitter_ratio:g}",
+        verdict=Verdict.UNKNOWN if few else Verdict.WARN if over else Verdict.OK,
+        source="latency",
+        at=at,
+        value=window.jitter,
+        unit="ratio",
+        subject=view.target,
+        window_s=window.window_s,
+        sample_size=window.requests,
+        low=surely,
+        threshold=thresholds.jitter_ratio,
+        threshold_source="config thresholds.jitter_ratio",
+    )
+
+
+def _rates(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thresholds) -> Iterator[Evidence]:
+    if window.error_rate is None:
+        return
+    kinds = ", ".join(f"{count} {kind}" for kind, count in window.errors)
+    failed = sum(count for _, count in window.errors)
+    over = window.error_rate > thresholds.error_rate
+    if window.requests < MIN_REQUESTS:
+        verdict = Verdict.UNKNOWN
+    elif over:
+        # One failure may be chance; several are not.
+        verdict = Verdict.FAIL if failed > 1 else Verdict.WARN
+    else:
+        verdict = Verdict.OK
+    yield Evidence(
+        id="latency.error_rate",
+        statement=f"{failed} of {window.requests} requests failed" + (f" ({kinds})" if kinds else ""),
+        verdict=verdict,
+        source="latency",
+        at=at,
+        value=window.error_rate,
+        unit="share",
+        subject=view.target,
+        window_s=window.window_s,
+        sample_size=window.requests,
+        threshold=thresholds.error_rate,
+        threshold_source="config thresholds.error_rate",
+    )
+    if window.timeout_rate is not None:
+        yield Evidence(
+            id="latency.timeout_rate",
+            statement=f"{window.timeout_rate:.1%} of the requests timed out",
+            verdict=Verdict.OK if window.timeout_rate <= thresholds.error_rate else verdict,
+            source="latency",
+            at=at,
+            value=window.timeout_rate,
+            unit="share",
+            subject=view.target,
+            window_s=window.window_s,
+            sample_size=window.requests,
+            threshold=thresholds.error_rate,
+            threshold_source="config thresholds.error_rate",
+        )

@@ -1,0 +1,163 @@
+"""What the program writes into each slot of the report: only what was measured, with window and sample size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from infdiag_tui.clock import utc_text
+from infdiag_tui.knowledge import SYMPTOMS
+from infdiag_tui.model import Evidence, LatencyWindow, Quantile, Snapshot, Verdict
+from infdiag_tui.text import one_line
+
+NOT_MEASURED = "not measured"
+NOT_KNOWN = "not determined yet"
+
+
+def slot_values(snapshot: Snapshot) -> Mapping[str, str]:
+    """The value of every slot of the template, one line each, free of Markdown that data could smuggle in."""
+    found = [one for one in snapshot.evidence if one.verdict in (Verdict.WARN, Verdict.FAIL)]
+    incident = snapshot.incident
+    symptom = SYMPTOMS.get(incident.symptom)
+    values = {
+        "model": incident.model,
+        "symptom": symptom.title if symptom else "not stated",
+        "severity": snapshot.severity or "nothing over a threshold so far",
+        "duration": _duration(snapshot),
+        "hypotheses": "| none examined yet | – | No |",
+        "utilization": _utilization(snapshot),
+        "memory": _memory(snapshot),
+        "latency": _latency(snapshot),
+        "requests": _requests(snapshot),
+        "pods": _statements(snapshot.evidence, ("pods.ready",), found, "pods."),
+        "log_errors": _statements(snapshot.evidence, ("logs.errors",), (), ""),
+        "version": _version(snapshot),
+        "inference_time": NOT_MEASURED,
+        "predictions": NOT_MEASURED,
+        "drift": NOT_MEASURED,
+        "preprocessing": NOT_MEASURED,
+        "component": NOT_KNOWN,
+        "cause": NOT_KNOWN,
+        "evidence": _joined(one.statement for one in found[:5]) or "nothing over a threshold so far",
+        "immediate_fix": f"Immediate fix {NOT_KNOWN}",
+        "long_term_fix": f"Long-term fix {NOT_KNOWN}",
+        "monitoring": "[metric]",
+        "alert": "[condition]",
+        "test_case": "[scenario]",
+    }
+    keep = {"hypotheses", "monitoring", "alert", "test_case"}
+    return {slot: value if slot in keep else inert(value) for slot, value in values.items()}
+
+
+def inert(text: str) -> str:
+    """`text` on one line, with the characters that Markdown or HTML would act on escaped."""
+    flat = one_line(text, limit=1000)
+    return "".join(f"\\{char}" if char in "\\`*_[]<>|#" else char for char in flat)
+
+
+def _duration(snapshot: Snapshot) -> str:
+    started = snapshot.incident.started_at
+    minutes = int(max(0.0, snapshot.at - started) // 60)
+    watched = "less than a minute" if minutes < 1 else f"{minutes} min"
+    earliest = min((one.since for one in snapshot.evidence if one.since is not None), default=None)
+    first = f"first finding at {utc_text(earliest)}; " if earliest is not None else ""
+    return f"{first}watched since {utc_text(started)} ({watched})"
+
+
+def _utilization(snapshot: Snapshot) -> str:
+    parts = [
+        f"GPU {gpu.index} {gpu.utilization_percent:.0f} % ({gpu.provider})"
+        for gpu in snapshot.gpus[:8]
+        if gpu.utilization_percent is not None and not gpu.lost
+    ]
+    for pod in snapshot.pods[:20]:
+        usage = snapshot.usage.get(pod.key)
+        if usage is not None:
+            limit = f" of {pod.cpu_limit_cores:g}" if pod.cpu_limit_cores else ""
+            parts.append(f"{pod.name} {usage.cpu_cores:.2f}{limit} cores")
+    parts += [
+        f"{process.looked_for} {process.cpu_percent:.0f} % of a core"
+        for process in snapshot.processes
+        if process.cpu_percent is not None
+    ]
+    if snapshot.host is not None and snapshot.host.cpu_percent is not None:
+        parts.append(f"this machine {snapshot.host.cpu_percent:.0f} % of {snapshot.host.cores} cores")
+    return _joined(parts) or NOT_MEASURED
+
+
+def _memory(snapshot: Snapshot) -> str:
+    parts = []
+    for gpu in snapshot.gpus[:8]:
+        if gpu.memory_used_bytes is not None and not gpu.lost:
+            total = f" of {_mib(gpu.memory_total_bytes)}" if gpu.memory_total_bytes else ""
+            parts.append(f"GPU {gpu.index} {_mib(gpu.memory_used_bytes)}{total}")
+    for pod in snapshot.pods[:20]:
+        usage = snapshot.usage.get(pod.key)
+        if usage is not None:
+            limit = f" of {_mib(pod.memory_limit_bytes)}" if pod.memory_limit_bytes else ""
+            parts.append(f"{pod.name} {_mib(usage.memory_bytes)}{limit}")
+    parts += [
+        f"{process.looked_for} {_mib(process.rss_bytes)} resident"
+        for process in snapshot.processes
+        if process.rss_bytes is not None
+    ]
+    return _joined(parts) or NOT_MEASURED
+
+
+def _latency(snapshot: Snapshot) -> str:
+    parts = []
+    for view in snapshot.latency:
+        for window in view.windows:
+            if window.window_s is None and window.answered:
+                figures = " / ".join(_quantile(one) for one in (window.p50, window.p95, window.p99))
+                parts.append(f"{figures} (since start, n={window.requests})")
+    return _joined(parts) or NOT_MEASURED
+
+
+def _requests(snapshot: Snapshot) -> str:
+    parts = []
+    for view in snapshot.latency:
+        whole: LatencyWindow | None = next((one for one in view.windows if one.window_s is None), None)
+        if whole is None or not whole.requests:
+            continue
+        failed = sum(count for _, count in whole.errors)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in whole.errors)
+        parts.append(f"{whole.requests} probe requests, {failed} failed" + (f" ({kinds})" if kinds else ""))
+    return _joined(parts) or NOT_MEASURED
+
+
+def _version(snapshot: Snapshot) -> str:
+    stated = sorted({view.last.model_version for view in snapshot.latency if view.last and view.last.model_version})
+    if stated:
+        return f"{', '.join(stated)} (stated by the server's replies)"
+    digests = {c.digest or c.image for pod in snapshot.pods for c in pod.containers if c.digest or c.image}
+    return f"image {', '.join(sorted(digests)[:4])}" if digests else NOT_MEASURED
+
+
+def _statements(
+    evidence: Iterable[Evidence],
+    always: tuple[str, ...],
+    found: Iterable[Evidence],
+    prefix: str,
+) -> str:
+    parts = [one.statement for one in evidence if one.id in always]
+    parts += [one.statement for one in found if prefix and one.id.startswith(prefix) and one.id not in always][:6]
+    return _joined(parts) or NOT_MEASURED
+
+
+def _quantile(quantile: Quantile | None) -> str:
+    if quantile is None:
+        return "n/a"
+    if quantile.censored:
+        return f"at least {quantile.value_ms:.0f} ms"
+    if quantile.is_figure:
+        return f"{quantile.value_ms:.1f} ms"
+    low = quantile.low_ms if quantile.low_ms is not None else quantile.value_ms
+    return f"above {low:.1f} ms"
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "; ".join(parts)
+
+
+def _mib(size_bytes: int | None) -> str:
+    return "n/a" if size_bytes is None else f"{size_bytes / 2**20:.0f} MiB"
