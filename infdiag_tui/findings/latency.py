@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from infdiag_tui.config import Endpoint, Thresholds
@@ -21,6 +22,9 @@ def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None
         window = _window(view)
         if window is None:
             continue
+        # A window of a minute that was watched for ten seconds is one of ten seconds.
+        watched_s = max(0.0, snapshot.at - snapshot.incident.started_at)
+        window = dataclasses.replace(window, window_s=min(window.window_s or watched_s, watched_s))
         objective = endpoint.objective_p99_ms if endpoint else None
         yield from _levels(view, window, snapshot.at, objective)
         yield from _jitter(view, window, snapshot.at, thresholds)

@@ -67,7 +67,7 @@ def _host(host: HostState, thresholds: Thresholds) -> Iterator[Evidence]:
         yield Evidence(
             id="host.memory_share",
             statement=(
-                f"This machine ({host.hostname}): {share:.0%} of {host.memory_total_bytes / 2**30:.1f} GiB memory in use"
+                f"This machine ({host.hostname}): {share:.0%} of {host.memory_total_bytes / 2**30:.1f} GiB memory used"
             ),
             verdict=Verdict.WARN if over else Verdict.OK,
             source="host",

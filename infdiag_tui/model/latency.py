@@ -18,7 +18,7 @@ class ErrorKind(StrEnum):
     BAD_REPLY = "bad-reply"
     """The reply was no JSON, or lacked what its protocol promises."""
     OVERRUN = "overrun"
-    """Not sent: as many requests as allowed were still waiting for the server."""
+    """Not sent: as many requests as allowed were still waiting for the server, or infdiag itself had been held up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,11 @@ class Reply:
 class Quantile:
     """An estimated quantile with a distribution-free 95 % rank confidence interval.
 
-    `value_ms` interpolates order statistics linearly (Hyndman and Fan 1996, type 7, NumPy's default). `low_ms` is None
-    when no reply at all; `high_ms` is None when the sample is too small to bound the quantile from above, in which case
-    `value_ms` must be drawn as a range, not as a figure. `censored` is True when the quantile falls among timeouts: the
-    truth is at least the value.
+    `value_ms` interpolates order statistics linearly (Hyndman and Fan 1996, type 7, NumPy's default). `low_ms` and
+    `high_ms` are None when the sample is too small to bound the quantile from that side (p50 below 6 replies, p95 above
+    below 72, p99 above below 368) or, for `high_ms`, when the bound falls among timeouts; `value_ms` must then be drawn
+    as a range, not as a figure. `censored` is True when the quantile falls among timeouts: the truth is at least the
+    value.
     """
 
     value_ms: float
@@ -91,8 +92,9 @@ class LatencyWindow:
     """Replies of one target within a window (`window_s` None: since start).
 
     Quantiles are over answered and timed-out requests, a timeout counting as at least its limit; other failures are in
-    `errors` by kind and in `error_rate`, not in the quantiles. Without any answer the quantiles are None. `jitter` is
-    p99 / p50.
+    `errors` by kind and in `error_rate`, not in the quantiles. The rates are shares of the requests that were sent: an
+    overrun is counted in `requests` and `errors`, but nobody's request failed by it. Without any answer the quantiles
+    are None. `jitter` is p99 / p50.
     """
 
     window_s: float | None

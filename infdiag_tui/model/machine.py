@@ -55,7 +55,7 @@ class ProcessState:
     open_files: int | None = None
     started_at: float | None = None
     children: int = 0
-    """Child processes whose CPU, RSS and threads are counted in."""
+    """Child processes whose CPU, RSS, threads and open files are counted in."""
     restarts: int = 0
 
     @property

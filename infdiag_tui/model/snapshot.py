@@ -56,6 +56,14 @@ class IncidentInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StartFailure:
+    """Why a session could not start: a message for the operator and the command's exit code."""
+
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
 class DraftView:
     """The report draft: its text, a version that rises with each change, and what is safe on disk.
 

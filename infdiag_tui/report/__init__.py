@@ -2,6 +2,6 @@
 
 from infdiag_tui.report.draft import Draft
 from infdiag_tui.report.slots import slot_values
-from infdiag_tui.report.writer import write_atomically
+from infdiag_tui.report.writer import DraftFile, write_atomically
 
-__all__ = ["Draft", "slot_values", "write_atomically"]
+__all__ = ["Draft", "DraftFile", "slot_values", "write_atomically"]

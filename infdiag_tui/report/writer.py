@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,3 +31,23 @@ def write_atomically(path: Path, text: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+class DraftFile:
+    """The draft's file: saves from several threads, never an older version over a newer one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._saved = -1
+
+    def save(self, text: str, version: int) -> None:
+        """Writes this version unless it, or a newer one, is already there.
+
+        Raises:
+            OSError: not written; what was there before is whole.
+        """
+        with self._lock:
+            if version > self._saved:
+                write_atomically(self.path, text)
+                self._saved = version

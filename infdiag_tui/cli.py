@@ -1,0 +1,205 @@
+"""The command line; imports what a command needs only when that command runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from infdiag_tui import __version__, exit_codes
+
+if TYPE_CHECKING:
+    from infdiag_tui.config.load import TargetFlags
+
+COMMANDS = ("triage", "demo", "lab")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+_LONGEST_S = 24 * 3600.0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors are one sentence and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the sentence to standard error and exits."""
+        self.exit(exit_codes.USAGE, f"infdiag: {message}. See `{self.prog} --help`.\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = words[0] if words and words[0] in COMMANDS else ""
+    try:
+        if command == "triage":
+            return _triage(words[1:])
+        if command == "demo":
+            return _demo(words[1:])
+        if command == "lab":
+            return _lab(words[1:])
+        return _console(words)
+    except KeyboardInterrupt:
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); what is left to say has no place to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.OK
+
+
+def duration_s(text: str) -> float:
+    """Seconds of `30s`, `2m`, `1h`, `500ms` or plain seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: not a duration above zero and up to a day.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match.group(1)) * _UNITS_S[match.group(2)] if match else 0.0
+    if not 0 < seconds <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 30s, 2m or 1h (at most a day)")
+    return seconds
+
+
+def _positive_int(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above zero")
+    return int(text)
+
+
+def _target_parser(prog: str, description: str) -> _Parser:
+    parser = _Parser(prog=prog, description=description)
+    parser.add_argument("what", nargs="?", metavar="SYMPTOM_OR_MODEL", help="what is wrong, or with which model")
+    parser.add_argument("--config", metavar="FILE", help="config file (default: ./infdiag.toml, else the user's)")
+    parser.add_argument("--out", metavar="DIR", help="folder for this incident's report")
+    target = parser.add_argument_group("targets (each overrides the config)")
+    target.add_argument("--endpoint", metavar="URL", help="predict URL of the model server")
+    target.add_argument("--protocol", choices=("json", "v2", "openai"), help="how the server is spoken to")
+    target.add_argument("--body-file", metavar="FILE", help="JSON file with the known-good input")
+    target.add_argument("--rate", type=float, metavar="PER_S", help="probe requests per second (default 1)")
+    target.add_argument("--timeout", type=duration_s, metavar="TIME", help="limit of one probe request (default 5s)")
+    target.add_argument("--log", action="append", default=[], metavar="FILE", help="log file to follow (repeatable)")
+    target.add_argument("--kubeconfig", metavar="FILE")
+    target.add_argument("--context", help="context of the kubeconfig")
+    target.add_argument("--namespace", "-n", help="namespace of the model's pods")
+    target.add_argument("--selector", "-l", help="label selector of the model's pods, such as app=NAME")
+    target.add_argument("--dcgm-url", metavar="URL", help="metrics URL of a dcgm-exporter")
+    target.add_argument("--pid", type=_positive_int, help="the model server's process on this machine, by pid,")
+    target.add_argument("--process", metavar="NAME", help="by name,")
+    target.add_argument("--port", type=_positive_int, help="or by the port that it listens on")
+    return parser
+
+
+def _flags(given: argparse.Namespace) -> TargetFlags:
+    from infdiag_tui.config.load import TargetFlags
+
+    return TargetFlags(
+        endpoint=given.endpoint,
+        protocol=given.protocol,
+        body_file=given.body_file,
+        rate_per_s=given.rate,
+        timeout_s=given.timeout,
+        logs=tuple(given.log),
+        kubeconfig=given.kubeconfig,
+        context=given.context,
+        namespace=given.namespace,
+        selector=given.selector,
+        dcgm_url=given.dcgm_url,
+        pid=given.pid,
+        process_name=given.process,
+        port=given.port,
+    )
+
+
+def _console(words: Sequence[str]) -> int:
+    parser = _target_parser(
+        "infdiag",
+        "A live console for triaging production ML inference incidents. "
+        "Other commands: infdiag triage (no screen), infdiag demo (an example incident), infdiag lab.",
+    )
+    parser.add_argument("--version", action="version", version=f"infdiag {__version__}")
+    _add_screen_flags(parser)
+    given = parser.parse_args(words)
+    return _run_console(given, given.what, given.config)
+
+
+def _add_screen_flags(parser: argparse.ArgumentParser) -> None:
+    screen = parser.add_argument_group("screen")
+    screen.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    screen.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
+    screen.add_argument("--refresh", type=duration_s, default=0.5, metavar="TIME", help="time between redraws")
+
+
+def _run_console(given: argparse.Namespace, what: str | None, config_path: str | None) -> int:
+    from infdiag_tui.terminal import NotATerminalError, prepare_environment, require_terminal
+
+    try:
+        require_terminal()
+    except NotATerminalError as error:
+        print(f"infdiag: {error}", file=sys.stderr)
+        return exit_codes.USAGE
+    prepare_environment()
+    from infdiag_tui.app import run_console
+    from infdiag_tui.engine import Engine
+
+    def build() -> Session:
+        from infdiag_tui.start import make_session
+
+        return make_session(what, config_path, _flags(given), given.out)
+
+    return run_console(
+        Engine(build, refresh_s=min(given.refresh, 1.0)),
+        title=what or "",
+        refresh_s=given.refresh,
+        ascii_only=given.ascii,
+        mouse=not given.no_mouse,
+    )
+
+
+def _triage(words: Sequence[str]) -> int:
+    parser = _target_parser("infdiag triage", "Watches without a screen, then prints what was found.")
+    parser.add_argument("--for", dest="duration", type=duration_s, default=30.0, metavar="TIME", help="default 30s")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    given = parser.parse_args(words)
+    from infdiag_tui.config.load import ConfigError
+    from infdiag_tui.headless import run
+    from infdiag_tui.start import make_session
+
+    try:
+        session = make_session(given.what, given.config, _flags(given), given.out, need_target=True)
+    except ConfigError as error:
+        print(f"infdiag: {error}", file=sys.stderr)
+        return exit_codes.USAGE
+    return run(session, given.duration, as_json=given.json)
+
+
+def _demo(words: Sequence[str]) -> int:
+    parser = _target_parser("infdiag demo", "The console on an example incident: real servers, a simulated cluster.")
+    parser.add_argument("--list", action="store_true", help="name the scenarios")
+    parser.add_argument("--seed", type=int, default=0)
+    _add_screen_flags(parser)
+    given = parser.parse_args(words)
+    from infdiag_tui.lab import scenarios
+
+    known = scenarios()
+    if given.list:
+        width = max(len(name) for name in known)
+        print("\n".join(f"{name:{width}}  {text}" for name, text in known.items()))
+        return exit_codes.OK
+    scenario = given.what or "memory-leak"
+    if scenario not in known:
+        parser.error(f"no scenario {scenario!r}; there are {', '.join(known)}")
+    from infdiag_tui.demo import with_lab
+
+    return with_lab(scenario, given.seed, lambda config: _run_console(given, None, str(config)))
+
+
+def _lab(words: Sequence[str]) -> int:
+    from infdiag_tui.lab.main import main as lab_main
+
+    return lab_main(words)
+
+
+if TYPE_CHECKING:
+    from infdiag_tui.session import Session

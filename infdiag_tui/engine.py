@@ -1,0 +1,116 @@
+"""Runs a session on a thread and event loop of its own, and hands out immutable snapshots.
+
+A terminal that stalls blocks the screen's loop; whatever happens there, the session here goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from infdiag_tui.exit_codes import USAGE
+from infdiag_tui.model import Snapshot, StartFailure
+
+if TYPE_CHECKING:
+    from infdiag_tui.session import Session
+
+log = logging.getLogger(__name__)
+
+ENGINE_FAILED = 70
+"""Exit code of an engine that broke (EX_SOFTWARE of sysexits.h)."""
+
+
+class Engine:
+    """One session on its own thread.
+
+    Args:
+        make_session: builds the session; called on the engine's thread, because it imports what is heavy.
+        refresh_s: seconds between two snapshots.
+    """
+
+    def __init__(self, make_session: Callable[[], Session], *, refresh_s: float = 0.5) -> None:
+        self._make_session = make_session
+        self._refresh_s = refresh_s
+        self._thread = threading.Thread(target=self._main, name="infdiag engine", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._session: Session | None = None
+        self._latest: Snapshot | None = None
+        self._failure: StartFailure | None = None
+        self._edits = itertools.count(1)
+        self._stop_asked = False
+
+    def start(self) -> None:
+        """Starts the thread and returns at once."""
+        self._thread.start()
+
+    def snapshot(self) -> Snapshot | None:
+        """The latest picture, None before the first."""
+        return self._latest
+
+    def failure(self) -> StartFailure | None:
+        """Why there is no session, if it could not start or broke."""
+        return self._failure
+
+    def edit_draft(self, text: str, base_version: int) -> int:
+        """Hands over the operator's whole text as edited on top of a draft version; returns the edit's number."""
+        number = next(self._edits)
+        if self._loop is not None:
+            # A loop that is closed has saved already; the screen stops editing before it stops the engine.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._edit, text, base_version, number)
+        return number
+
+    def stop(self, timeout_s: float) -> bool:
+        """Saves the draft and ends everything; True if it ended within `timeout_s`. May be called again."""
+        self._stop_asked = True
+        if self._thread.ident is None:
+            return True
+        if self._loop is not None and self._stop is not None:
+            with suppress(RuntimeError):  # it ended in between
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _edit(self, text: str, base_version: int, number: int) -> None:
+        if self._session is not None:
+            self._session.edit_draft(text, base_version, number)
+            self._latest = self._session.snapshot()
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:
+            log.exception("the engine failed")
+            self._failure = StartFailure(f"infdiag's engine failed: {type(error).__name__}: {error}", ENGINE_FAILED)
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        from infdiag_tui.config.load import ConfigError
+
+        try:
+            session = self._make_session()
+        except ConfigError as error:
+            self._failure = StartFailure(str(error), USAGE)
+            return
+        self._session = session
+        self._latest = session.snapshot()
+        running = asyncio.create_task(session.run(), name="session")
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        if self._stop_asked:
+            self._stop.set()
+        while not (running.done() or stopping.done()):
+            await asyncio.wait({running, stopping}, timeout=self._refresh_s, return_when=asyncio.FIRST_COMPLETED)
+            self._latest = session.snapshot()
+        session.save_now()
+        stopping.cancel()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        self._latest = session.snapshot()

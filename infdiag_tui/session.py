@@ -1,0 +1,198 @@
+"""One incident without a screen: streams into the hub, evidence from the hub, the draft on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from infdiag_tui.clock import Clock
+from infdiag_tui.findings import assess, severity_of
+from infdiag_tui.hub.hub import Hub
+from infdiag_tui.model import DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
+from infdiag_tui.report.draft import Draft, built_in_template
+from infdiag_tui.report.slots import slot_values
+from infdiag_tui.report.writer import DraftFile
+from infdiag_tui.streams.base import Stream
+from infdiag_tui.supervisor import Supervisor
+from infdiag_tui.targets import Target
+
+log = logging.getLogger(__name__)
+
+ENGINE = "engine"
+"""The source name under which the session itself reports: assessing, filling the draft."""
+
+ASSESS_EVERY_S = 0.5
+FILL_EVERY_S = 2.0
+SAVE_AFTER_S = 0.3
+"""A change is on disk within a second: this pause lets keystrokes gather, the write itself takes milliseconds."""
+
+_FINDINGS = (Verdict.WARN, Verdict.FAIL)
+
+
+class Session:
+    """Watches one target and keeps its report.
+
+    Everything but `snapshot` and the constructor belongs to the loop that runs `run`.
+
+    Args:
+        target: what to watch.
+        streams: its sources.
+        folder: the incident's folder, which exists.
+        clock: wall and monotonic time.
+    """
+
+    def __init__(self, target: Target, streams: Sequence[Stream], folder: Path, clock: Clock) -> None:
+        self.target = target
+        self.hub = Hub(max_log_lines=target.model.logs.max_lines)
+        self._clock = clock
+        self._supervisor = Supervisor(streams, self.hub.put, clock)
+        self._info = IncidentInfo(target.model_name, target.symptom, clock.now(), str(folder))
+        self._file = DraftFile(folder / "report.md")
+        self._draft = Draft(built_in_template())
+        self._evidence: tuple[Evidence, ...] = ()
+        self._severity = ""
+        self._since: dict[tuple[str, str], float] = {}
+        self._assessed_at: float | None = None
+        self._defect = ""
+        self._snapshots = 0
+        self._saved_at: float | None = None
+        self._save_error = ""
+        self._dirty = asyncio.Event()
+        self._refill()
+
+    async def run(self) -> None:
+        """Watches until cancelled; the draft is on disk when this returns, however it ends."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._supervisor.run(), name="supervisor")
+                group.create_task(self._keep_assessing(), name="assess")
+                group.create_task(self._keep_saving(), name="save")
+        finally:
+            self.conclude()
+
+    def conclude(self) -> None:
+        """Brings findings and draft up to date and saves: the last thing to do before looking at the result."""
+        self._assess_guarded()
+        self.save_now()
+
+    def snapshot(self) -> Snapshot:
+        """The picture of this moment."""
+        self._snapshots += 1
+        now = self._clock.now()
+        return Snapshot(
+            at=now,
+            number=self._snapshots,
+            incident=self._info,
+            sources={**self._supervisor.health(now), ENGINE: self._own_health()},
+            host=self.hub.host,
+            processes=self.hub.processes,
+            gpus=self.hub.gpus,
+            pods=self.hub.pods,
+            usage=self.hub.usage,
+            events=self.hub.events,
+            latency=self.hub.latency(now),
+            logs=self.hub.logs(),
+            series=self.hub.series(),
+            evidence=self._evidence,
+            severity=self._severity,
+            draft=DraftView(
+                text=self._draft.text,
+                version=self._draft.version,
+                applied_edit=self._draft.applied_edit,
+                path=str(self._file.path),
+                saved_at=self._saved_at,
+                save_error=self._save_error,
+            ),
+        )
+
+    def edit_draft(self, text: str, base_version: int, number: int) -> None:
+        """Takes the operator's text, made on top of `base_version`; it is on disk within a second."""
+        self._draft.edit(text, base_version, number)
+        self._dirty.set()
+
+    async def _keep_assessing(self) -> None:
+        fill_at = 0.0
+        while True:
+            await asyncio.sleep(ASSESS_EVERY_S)
+            due = self._clock.monotonic() >= fill_at
+            self._assess_guarded(fill=due)
+            if due:
+                fill_at = self._clock.monotonic() + FILL_EVERY_S
+
+    def _assess_guarded(self, *, fill: bool = True) -> None:
+        """Assesses and fills the draft; a defect there costs the findings, never the collecting or the draft."""
+        try:
+            self._evidence = self._assess()
+            if fill:
+                self._refill()
+        except Exception as error:
+            if not self._defect:
+                log.exception("assessing failed")
+            self._defect = f"findings are not up to date: {type(error).__name__}: {error}"
+        else:
+            self._defect = ""
+            self._assessed_at = self._clock.now()
+
+    def _own_health(self) -> SourceHealth:
+        state = SourceState.LIVE if self._assessed_at is not None else SourceState.STARTING
+        return SourceHealth(
+            ENGINE,
+            SourceState.UNAVAILABLE if self._defect else state,
+            self._info.started_at,
+            self._assessed_at,
+            reason=self._defect,
+            remedy="a defect of infdiag: the incident folder's infdiag.log has the details" if self._defect else "",
+            stale_after_s=5.0,
+        )
+
+    def _assess(self) -> tuple[Evidence, ...]:
+        snapshot = self.snapshot()
+        evidence = assess(snapshot, self.target.config.thresholds, self.target.model.endpoint)
+        self._severity = severity_of(evidence)
+        return tuple(self._dated(one, snapshot.at) for one in evidence)
+
+    def _dated(self, evidence: Evidence, at: float) -> Evidence:
+        """`evidence` with the moment since when it has been a finding."""
+        key = (evidence.id, evidence.subject)
+        if evidence.verdict not in _FINDINGS:
+            self._since.pop(key, None)
+            return evidence
+        return dataclasses.replace(evidence, since=self._since.setdefault(key, at))
+
+    def _refill(self) -> None:
+        if self._draft.fill(slot_values(self.snapshot())):
+            self._dirty.set()
+
+    async def _keep_saving(self) -> None:
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(SAVE_AFTER_S)
+            self._dirty.clear()
+            try:
+                await asyncio.to_thread(self._file.save, self._draft.text, self._draft.version)
+            except OSError as error:
+                self._not_saved(error)
+                self._dirty.set()  # tried again after the pause
+            else:
+                self._note_saved()
+
+    def save_now(self) -> None:
+        """Saves the draft before anything else on the way out; blocking, so that nothing can come between."""
+        try:
+            self._file.save(self._draft.text, self._draft.version)
+        except OSError as error:
+            self._not_saved(error)
+        else:
+            self._note_saved()
+
+    def _note_saved(self) -> None:
+        self._saved_at, self._save_error = self._clock.now(), ""
+
+    def _not_saved(self, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        if reason != self._save_error:
+            log.error("the draft could not be saved to %s: %s", self._file.path, reason)
+        self._save_error = reason

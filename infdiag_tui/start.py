@@ -1,0 +1,48 @@
+"""Puts a session together: target, folder, streams. Imports what is heavy, so it is called late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infdiag_tui import __version__
+from infdiag_tui.clock import SystemClock
+from infdiag_tui.config.load import TargetFlags
+from infdiag_tui.incident import create_folder, log_to, use_folder
+from infdiag_tui.session import Session
+from infdiag_tui.streams.base import StreamContext
+from infdiag_tui.streams.registry import build_streams
+from infdiag_tui.targets import require_something_to_watch, resolve_target
+
+
+def make_session(
+    word: str | None,
+    config_path: str | None,
+    flags: TargetFlags,
+    out: str | None,
+    *,
+    need_target: bool = False,
+) -> Session:
+    """A session ready to run.
+
+    Args:
+        word: a symptom or a model's name, as typed.
+        config_path: the config file named on the command line.
+        flags: targets named on the command line.
+        out: the incident's folder, if the operator named one.
+        need_target: refuse to watch nothing but this machine.
+
+    Raises:
+        ConfigError: wrong config, no such target, or a folder that cannot be made.
+    """
+    clock = SystemClock()
+    target = resolve_target(word, config_path, flags)
+    if need_target:
+        require_something_to_watch(target)
+    streams = build_streams(target.model, StreamContext(clock=clock, user_agent=f"infdiag/{__version__}"))
+    folder = (
+        use_folder(Path(out).expanduser().absolute())
+        if out
+        else create_folder(target.config.incidents_dir, target.model_name, clock.now())
+    )
+    log_to(folder)
+    return Session(target, streams, folder, clock)

@@ -1,0 +1,117 @@
+"""The config: what is right loads, what is wrong names file, key and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infdiag_tui.config import ModelConfig
+from infdiag_tui.config.load import ConfigError, TargetFlags, apply_flags, find_config, load_config
+
+GOOD = """
+[models.fraud-scorer.endpoint]
+url = "http://model:8000/predict"
+body = { features = [1, 2.5] }
+body_file = "golden.json"
+
+[models.fraud-scorer.kubernetes]
+namespace = "prod"
+selector = "app=fraud-scorer"
+
+[thresholds]
+jitter_ratio = 4
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "infdiag.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_file_loads_with_defaults_and_absolute_paths(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, GOOD))
+    model = config.models["fraud-scorer"]
+    assert model.endpoint is not None
+    assert model.endpoint.body == {"features": [1, 2.5]}
+    assert model.endpoint.rate_per_s == 1.0
+    assert model.endpoint.body_file == tmp_path / "golden.json"
+    assert model.kubernetes is not None
+    assert model.kubernetes.selector == "app=fraud-scorer"
+    assert config.thresholds.jitter_ratio == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[models.m.endpoint]\nurll = "http://a/"', ("models.m.endpoint.urll", "unknown key", "Did you mean 'url'?")),
+        ("[models.m.endpoint]\nrate_per_s = 1", ("models.m.endpoint.url", "missing")),
+        ('[models.m.endpoint]\nurl = "ftp://a/"', ("models.m.endpoint.url", "no http:// or https:// URL")),
+        (
+            '[models.m.endpoint]\nurl = "http://a/"\nrate_per_s = 5000',
+            ("models.m.endpoint.rate_per_s", "less than or equal to 50", "got 5000"),
+        ),
+        ('[models.m.kubernetes]\nnamespce = "x"', ("models.m.kubernetes.namespce", "Did you mean 'namespace'?")),
+        ("[threshold]\njitter_ratio = 3", ("threshold", "Did you mean 'thresholds'?")),
+        ('[screen]\nascii = "perhaps"', ("screen.ascii", "got 'perhaps'")),
+        ("models = 3", ("models",)),
+        ("[models.m\n", ("not valid TOML", "line 1")),
+    ],
+)
+def test_a_wrong_file_names_itself_the_key_and_the_remedy(tmp_path: Path, text: str, said: tuple[str, ...]) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    for part in said:
+        assert part in message
+
+
+def test_a_file_that_is_no_text_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "infdiag.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(path)
+
+
+def test_every_wrong_key_gets_a_line_of_its_own(tmp_path: Path) -> None:
+    path = write(tmp_path, "[thresholds]\njitter_ratio = 0\nerror_rate = 9\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such config file"):
+        find_config(str(tmp_path / "nowhere.toml"))
+
+
+def test_the_folder_comes_before_the_users_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert find_config(None) is None
+    users = tmp_path / "home/infdiag/infdiag.toml"
+    users.parent.mkdir(parents=True)
+    users.write_text("")
+    assert find_config(None) == users
+    (here / "infdiag.toml").write_text("")
+    assert find_config(None) == here / "infdiag.toml"
+
+
+def test_only_flags_that_were_typed_change_the_config(tmp_path: Path) -> None:
+    model = load_config(write(tmp_path, GOOD)).models["fraud-scorer"]
+    changed = apply_flags(model, TargetFlags(endpoint="http://other/predict", logs=("a.log",)))
+    assert changed.endpoint is not None
+    assert changed.endpoint.url == "http://other/predict"
+    assert changed.endpoint.body == {"features": [1, 2.5]}
+    assert changed.kubernetes == model.kubernetes
+    assert changed.logs.files == (Path("a.log").absolute(),)
+
+
+def test_a_wrong_flag_value_is_told_as_such() -> None:
+    with pytest.raises(ConfigError, match=r"command line: endpoint\.url"):
+        apply_flags(ModelConfig(), TargetFlags(endpoint="model:8000"))

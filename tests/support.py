@@ -1,0 +1,44 @@
+"""What tests share: a clock they own, and waiting for a condition instead of sleeping."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+
+class FakeClock:
+    """A clock that moves only when told."""
+
+    def __init__(self, at: float = 1_700_000_000.0) -> None:
+        self._at = at
+        self._monotonic = 1000.0
+
+    def now(self) -> float:
+        return self._at
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        self._at += seconds
+        self._monotonic += seconds
+
+
+async def eventually(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Returns once `condition` holds; fails after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"did not come true within {timeout_s} s: {condition}")
+        await asyncio.sleep(0.005)
+
+
+def eventually_blocking(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """The same for code without an event loop."""
+    deadline = time.monotonic() + timeout_s
+    pause_s = 0.01
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"did not come true within {timeout_s} s: {condition}")
+        time.sleep(pause_s)

@@ -1,0 +1,149 @@
+"""A session: what streams say becomes evidence, and the draft is on disk whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from infdiag_tui.clock import SystemClock
+from infdiag_tui.config import Config, ModelConfig
+from infdiag_tui.engine import Engine
+from infdiag_tui.model import LogLine, Observation, Severity, SourceState
+from infdiag_tui.session import ENGINE, Session
+from infdiag_tui.targets import Target
+from tests.support import eventually, eventually_blocking
+
+
+class Lines:
+    """A stream of a few error lines."""
+
+    name = "logs:app"
+    stale_after_s = 10.0
+
+    async def observe(self) -> AsyncIterator[Observation]:
+        for number in range(20):
+            yield LogLine("app", f"error {number} *bold* | <b>", Severity.ERROR, received_at=SystemClock().now())
+        await asyncio.Event().wait()
+
+
+def session(folder: Path, *streams: Lines) -> Session:
+    return Session(Target("m", "oom", ModelConfig(), Config()), streams, folder, SystemClock())
+
+
+async def running(one: Session) -> asyncio.Task[None]:
+    task = asyncio.create_task(one.run())
+    await eventually(lambda: one.snapshot().draft.saved_at is not None)
+    return task
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_what_streams_say_becomes_evidence_and_fills_the_report(tmp_path: Path) -> None:
+    one = session(tmp_path, Lines())
+    task = await running(one)
+    await eventually(lambda: any(e.id == "logs.errors" for e in one.snapshot().evidence))
+    snapshot = one.snapshot()
+    assert snapshot.sources["logs:app"].state is SourceState.LIVE
+    assert snapshot.sources[ENGINE].state is SourceState.LIVE
+    assert snapshot.severity == "Medium"
+    found = next(e for e in snapshot.evidence if e.id == "logs.errors")
+    assert found.since is not None
+    report = tmp_path / "report.md"
+    await eventually(lambda: "20 error lines" in report.read_text())
+    text = report.read_text()
+    assert "**Symptom**: OOM errors" in text
+    assert "**Severity**: Medium" in text
+    assert "\\*bold\\* \\| \\<b\\>" in text  # data is never Markdown
+    await stop(task)
+
+
+async def test_an_operators_words_are_on_disk_within_a_second(tmp_path: Path) -> None:
+    one = session(tmp_path)
+    task = await running(one)
+    view = one.snapshot().draft
+    one.edit_draft(view.text + "I restarted pod 3\n", view.version, 1)
+    await eventually(lambda: "I restarted pod 3" in (tmp_path / "report.md").read_text(), timeout_s=1.0)
+    assert one.snapshot().draft.applied_edit == 1
+    await stop(task)
+
+
+async def test_ending_saves_what_was_typed_last(tmp_path: Path) -> None:
+    one = session(tmp_path)
+    task = await running(one)
+    view = one.snapshot().draft
+    one.edit_draft(view.text + "last words\n", view.version, 1)
+    await stop(task)
+    assert (tmp_path / "report.md").read_text().endswith("last words\n")
+
+
+async def test_a_folder_that_vanished_is_told_and_saving_is_tried_again(tmp_path: Path) -> None:
+    folder = tmp_path / "incident"
+    folder.mkdir()
+    one = session(folder)
+    task = await running(one)
+    for item in folder.iterdir():
+        item.unlink()
+    folder.rmdir()
+    view = one.snapshot().draft
+    one.edit_draft(view.text + "kept in memory\n", view.version, 1)
+    await eventually(lambda: one.snapshot().draft.save_error)
+    assert "No such file" in one.snapshot().draft.save_error
+    folder.mkdir()
+    await eventually((folder / "report.md").exists)
+    await eventually(lambda: not one.snapshot().draft.save_error)
+    assert "kept in memory" in (folder / "report.md").read_text()
+    await stop(task)
+
+
+async def test_a_defect_in_assessing_is_shown_and_costs_nothing_else(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def boom(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr("infdiag_tui.session.assess", boom)
+    one = session(tmp_path, Lines())
+    task = await running(one)
+    await eventually(lambda: one.snapshot().sources[ENGINE].state is SourceState.UNAVAILABLE)
+    assert "planted" in one.snapshot().sources[ENGINE].reason
+    assert one.snapshot().logs.total == 20
+    await stop(task)
+    assert "assessing failed" in caplog.text
+
+
+def test_an_engine_runs_a_session_on_its_own_thread_and_stops_with_everything_saved(tmp_path: Path) -> None:
+    engine = Engine(lambda: session(tmp_path, Lines()), refresh_s=0.05)
+    engine.start()
+    eventually_blocking(lambda: (view := engine.snapshot()) is not None and view.logs.total == 20)
+    view = engine.snapshot()
+    assert view is not None
+    number = engine.edit_draft(view.draft.text + "typed on screen\n", view.draft.version)
+    eventually_blocking(lambda: (now := engine.snapshot()) is not None and now.draft.applied_edit == number)
+    assert engine.stop(5.0)
+    assert (tmp_path / "report.md").read_text().endswith("typed on screen\n")
+    assert engine.stop(1.0)
+
+
+def test_an_engine_that_cannot_start_says_why() -> None:
+    from infdiag_tui.config.load import ConfigError
+
+    def fail() -> Session:
+        raise ConfigError("infdiag.toml: models: is wrong")
+
+    engine = Engine(fail)
+    engine.start()
+    eventually_blocking(lambda: engine.failure() is not None)
+    failure = engine.failure()
+    assert failure is not None
+    assert (failure.message, failure.exit_code) == ("infdiag.toml: models: is wrong", 2)
+    assert engine.snapshot() is None
+    assert engine.stop(1.0)

@@ -1,0 +1,80 @@
+"""What an incident is about: the typed word, the config, the flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infdiag_tui.config.load import ConfigError, TargetFlags
+from infdiag_tui.targets import require_something_to_watch, resolve_target
+
+ONE = '[models.fraud-scorer.endpoint]\nurl = "http://m/predict"\n'
+TWO = ONE + '[models.ranker.endpoint]\nurl = "http://r/predict"\n'
+
+
+@pytest.fixture(autouse=True)
+def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_symptom_picks_the_only_model(tmp_path: Path) -> None:
+    (tmp_path / "infdiag.toml").write_text(ONE)
+    target = resolve_target("slow-inference", None, TargetFlags())
+    assert (target.model_name, target.symptom) == ("fraud-scorer", "slow-inference")
+
+
+def test_a_model_is_found_by_name(tmp_path: Path) -> None:
+    (tmp_path / "infdiag.toml").write_text(TWO)
+    target = resolve_target("ranker", None, TargetFlags())
+    assert target.model.endpoint is not None
+    assert target.model.endpoint.url == "http://r/predict"
+    assert target.symptom == ""
+
+
+def test_several_models_need_a_name(tmp_path: Path) -> None:
+    (tmp_path / "infdiag.toml").write_text(TWO)
+    with pytest.raises(ConfigError, match=r"Name one: .*fraud-scorer, ranker"):
+        resolve_target(None, None, TargetFlags())
+
+
+def test_flags_make_a_target_without_any_config() -> None:
+    target = resolve_target(None, None, TargetFlags(endpoint="http://model:8000/predict"))
+    assert target.model_name == "model:8000"
+    require_something_to_watch(target)
+
+
+def test_credentials_in_an_endpoint_do_not_become_the_name() -> None:
+    target = resolve_target(None, None, TargetFlags(endpoint="http://me:secret@model:8000/predict"))
+    assert target.model_name == "model:8000"
+
+
+def test_an_unknown_name_without_a_cluster_says_what_was_tried_and_what_helps() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_target("slow-inferense", None, TargetFlags())
+    message = str(caught.value)
+    assert "Did you mean 'slow-inference'?" in message
+    assert "no config was found" in message
+    assert "--endpoint" in message
+
+
+def test_an_unknown_name_is_looked_for_in_the_cluster_of_the_kubeconfig(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "kubeconfig").write_text("")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    target = resolve_target("churn", None, TargetFlags())
+    assert target.model.kubernetes is not None
+    assert target.model.kubernetes.name_hint == "churn"
+
+
+def test_no_config_and_no_flags_is_this_machine_on_screen_and_an_error_without_one() -> None:
+    target = resolve_target(None, None, TargetFlags())
+    assert target.model_name == "this machine"
+    with pytest.raises(ConfigError, match="nothing to watch: no config was found"):
+        require_something_to_watch(target)
