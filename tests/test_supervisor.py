@@ -50,7 +50,8 @@ async def silent() -> AsyncIterator[Observation]:
 
 
 async def refused() -> AsyncIterator[Observation]:
-    for beat in ():
+    nothing: tuple[Observation, ...] = ()
+    for beat in nothing:
         yield beat
     raise SourceError("connection refused", remedy="start the server")
 
