@@ -34,6 +34,7 @@ class LineCanvas(ScrollView):
         & > .tone--warn { color: $text-warning; text-style: bold; }
         & > .tone--bad { color: $text-error; text-style: bold; }
         & > .tone--mark { color: $text-primary; text-style: bold; }
+        & > .tone--found { color: $text-primary; text-style: bold underline; }
         & > .canvas--cursor { background: $primary 30%; text-style: bold; }
     }
     """

@@ -39,6 +39,7 @@ class Tone(StrEnum):
     WARN = "warn"
     BAD = "bad"
     MARK = "mark"
+    FOUND = "found"
 
 
 class Span(NamedTuple):

@@ -84,15 +84,20 @@ def _reason(health: SourceHealth, sources: int) -> str:
 
 
 def words(panel: PanelState) -> str:
-    """The state in a few words: `live <2 s`, `stale 23 s`, `unavailable: connection refused · retry in 2 s`."""
+    """The state in a few words: `live <2 s`, `stale 23 s`, `unavailable · last data 40 s ago`, `off: not configured`.
+
+    Why a problem state holds is told by `explanation`, which stands inside the panel.
+    """
     text = str(panel.state)
     if panel.state is SourceState.LIVE:
         return f"{text} {units.fresh_age(panel.age_s)}" if panel.age_s is not None else text
     if panel.state is SourceState.STALE and panel.age_s is not None:
-        text = f"{text} {units.duration(panel.age_s)}"
-    if panel.reason:
-        text = f"{text}: {panel.reason}"
-    return text
+        return f"{text} {units.duration(panel.age_s)}"
+    if panel.state is SourceState.DEGRADED and panel.age_s is not None:
+        return f"{text} · data {units.fresh_age(panel.age_s)} old"
+    if panel.state in PROBLEM_STATES:
+        return f"{text} · {'no data yet' if panel.age_s is None else f'last data {units.duration(panel.age_s)} ago'}"
+    return f"{text}: {panel.reason}" if panel.reason else text
 
 
 def retry_words(panel: PanelState) -> str:

@@ -1,0 +1,220 @@
+"""A line or area chart in braille (or ASCII) with a fixed time range, an axis with units, gaps, marks and a limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from infdiag_tui.model import SeriesView
+from widgets import units
+from widgets.canvas import LineCanvas
+from widgets.ink import Line, Span, Tone, cells, clip, columns, fit, line
+from widgets.scale import Range, Scale, fitting, sort_into_columns
+
+_LEFT_DOTS = (0x40, 0x04, 0x02, 0x01)
+_RIGHT_DOTS = (0x80, 0x20, 0x10, 0x08)
+"""Braille dots of a cell's two columns, from the bottom up (Unicode block U+2800)."""
+_LEAST_PLOT_WIDTH = 8
+_LEAST_AXIS_HEIGHT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ChartSpec:
+    """What a chart shows: the newest `span_s` seconds of one series.
+
+    Open ends of the value range (None) become round numbers. `base` 1024 is for bytes. `marks` are times of failures,
+    drawn as crosses at the foot. `limit` is a level to compare with, named `limit_name`.
+    """
+
+    title: str
+    span_s: float
+    now: float
+    text: Callable[[float], str] = units.short
+    low: float | None = 0.0
+    high: float | None = None
+    base: int = 10
+    area: bool = True
+    limit: float | None = None
+    limit_name: str = "limit"
+    marks: tuple[float, ...] = ()
+    gap_s: float | None = None
+    tone: Tone = Tone.MARK
+    ascii_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """The measured-out drawing area: `width` cells by `height` rows of `dots_x` by `dots_y` dots each."""
+
+    width: int
+    height: int
+    dots_x: int
+    dots_y: int
+    start: float
+    step_s: float
+
+    @property
+    def rows(self) -> int:
+        return self.height * self.dots_y
+
+    @property
+    def columns(self) -> int:
+        return self.width * self.dots_x
+
+
+def render_chart(points: SeriesView, spec: ChartSpec, width: int, height: int) -> list[Line]:
+    """At most `height` lines of at most `width` columns: heading, plot with axis, time axis; less in less room.
+
+    Values that are no finite numbers are gaps. The time range ends on a whole column, so that the picture moves by
+    columns rather than with every call.
+    """
+    if width <= 0 or height <= 0:
+        return []
+    heading = _heading(points, spec, width)
+    if height == 1 or width < _LEAST_PLOT_WIDTH:
+        return [heading]
+    scale = fitting(_in_range(points, spec), spec.low, spec.high, spec.base)
+    with_time = height >= _LEAST_AXIS_HEIGHT
+    rows = height - 1 - with_time
+    labels = _labels(scale, spec, rows)
+    gutter = max(cells(label) for label in labels) + 1
+    if width - gutter < _LEAST_PLOT_WIDTH:
+        labels, gutter = [""] * rows, 0
+    plot = _measure(spec, width - gutter, rows)
+    body = _draw(points, spec, scale, plot)
+    axis = "|" if spec.ascii_only else "┤"
+    drawn = [heading]
+    for label, content in zip(labels, body, strict=True):
+        left = Span(columns(label, gutter - 1, right=True) + axis, Tone.DIM) if gutter else Span("")
+        drawn.append(fit(line(left, content), width))
+    if with_time:
+        drawn.append(fit(_time_axis(spec, gutter, plot.width), width))
+    return drawn
+
+
+def _in_range(points: SeriesView, spec: ChartSpec) -> list[float]:
+    since = spec.now - spec.span_s
+    values = points.highs if len(points.highs) == len(points.times) else points.values
+    kept = [value for at, value in zip(points.times, values, strict=False) if at >= since]
+    kept += [value for at, value in zip(points.times, points.lows, strict=False) if at >= since]
+    return kept if spec.limit is None else [*kept, spec.limit * 1.02]
+
+
+def _heading(points: SeriesView, spec: ChartSpec, width: int) -> Line:
+    """Title and the newest value; where the newest point is older than the chart reaches there is no value."""
+    newest = points.values[-1] if points.values and points.times[-1] >= spec.now - spec.span_s else math.nan
+    figure = spec.text(newest) if math.isfinite(newest) else units.NOT_AVAILABLE
+    spans = [Span(spec.title + " ", Tone.DIM), Span(figure, Tone.STRONG)]
+    if spec.limit is not None and math.isfinite(spec.limit):
+        spans.append(Span(f"  {spec.limit_name} {spec.text(spec.limit)}", Tone.DIM))
+    if cells(spec.title) + cells(figure) + 1 > width:
+        spans = [Span(clip(figure, width), Tone.STRONG)]
+    return fit(spans, width, "~" if spec.ascii_only else "…")
+
+
+def _labels(scale: Scale, spec: ChartSpec, rows: int) -> list[str]:
+    """Axis text for each row from the top: both ends, and the middle where there is room."""
+    labels = [""] * rows
+    labels[0] = clip(spec.text(scale.high), 10)
+    if rows >= 2:
+        labels[-1] = clip(spec.text(scale.low), 10)
+    if rows >= 5 and rows % 2:
+        labels[rows // 2] = clip(spec.text((scale.low + scale.high) / 2), 10)
+    return labels
+
+
+def _measure(spec: ChartSpec, width: int, rows: int) -> _Plot:
+    dots_x, dots_y = (1, 1) if spec.ascii_only else (2, 4)
+    span_s = spec.span_s if math.isfinite(spec.span_s) and spec.span_s > 0 else 1.0
+    cell_s = span_s / width
+    now = spec.now if math.isfinite(spec.now) else 0.0
+    # The last column is the one that `now` lies in: whole cells keep earlier columns where they were.
+    end = (math.floor(now / cell_s) + 1) * cell_s
+    return _Plot(width, rows, dots_x, dots_y, end - span_s, cell_s / dots_x)
+
+
+def _draw(points: SeriesView, spec: ChartSpec, scale: Scale, plot: _Plot) -> list[Line]:
+    ranges = sort_into_columns(
+        points.times,
+        points.values,
+        points.lows,
+        points.highs,
+        start=plot.start,
+        step_s=plot.step_s,
+        count=plot.columns,
+        gap_s=spec.gap_s,
+    )
+    dots = _dots(ranges, scale, plot, area=spec.area)
+    limit_row = None
+    if spec.limit is not None and scale.low <= spec.limit <= scale.high:
+        limit_row = plot.height - 1 - scale.row(spec.limit, plot.rows) // plot.dots_y
+    marked = {math.floor((at - plot.start) / (plot.step_s * plot.dots_x)) for at in spec.marks if math.isfinite(at)}
+    lines: list[Line] = []
+    for row in range(plot.height):
+        marks = marked if row == plot.height - 1 else set()
+        lines.append(_row(dots[row], marks, spec, limit=row == limit_row))
+    return lines
+
+
+def _dots(ranges: Sequence[Range | None], scale: Scale, plot: _Plot, *, area: bool) -> list[list[int]]:
+    """Per row from the top and cell from the left, the dots that are set (a braille bit pattern, or 1 in ASCII)."""
+    grid = [[0] * plot.width for _ in range(plot.height)]
+    before: tuple[int, int] | None = None
+    for column, found in enumerate(ranges):
+        if found is None:
+            before = None
+            continue
+        low, high = scale.row(found[0], plot.rows), scale.row(found[1], plot.rows)
+        first, last = low, high
+        if area:
+            first = 0
+        elif before is not None:  # a steep line stays connected
+            first, last = min(low, max(before[1], low)), max(high, min(before[0], high))
+            first = min(first, before[1] + 1) if low > before[1] else first
+            last = max(last, before[0] - 1) if high < before[0] else last
+        before = (low, high)
+        for dot in range(max(0, first), min(plot.rows - 1, last) + 1):
+            bit = 1
+            if plot.dots_y == 4:
+                bit = (_LEFT_DOTS if column % 2 == 0 else _RIGHT_DOTS)[dot % 4]
+            grid[plot.height - 1 - dot // plot.dots_y][column // plot.dots_x] |= bit
+    return grid
+
+
+def _row(dots: Sequence[int], marks: set[int], spec: ChartSpec, *, limit: bool) -> Line:
+    """One row of cells as spans of equal tone."""
+    spans: list[Span] = []
+    for cell, bits in enumerate(dots):
+        if cell in marks:
+            sign, tone = ("x" if spec.ascii_only else "✗"), Tone.BAD
+        elif bits:
+            sign, tone = ("#" if spec.ascii_only else chr(0x2800 + bits)), spec.tone
+        elif limit:
+            sign, tone = ("-" if spec.ascii_only else "╌"), Tone.WARN
+        else:
+            sign, tone = " ", Tone.PLAIN
+        if spans and spans[-1].tone is tone:
+            spans[-1] = Span(spans[-1].text + sign, tone)
+        else:
+            spans.append(Span(sign, tone))
+    return tuple(spans)
+
+
+def _time_axis(spec: ChartSpec, gutter: int, width: int) -> Line:
+    start, end = f"-{units.age(spec.span_s)}", "now"
+    gap = width - cells(start) - cells(end)
+    if gap < 1:
+        return line(Span(" " * gutter + columns(end, width, right=True), Tone.DIM))
+    return line(Span(" " * gutter + start + " " * gap + end, Tone.DIM))
+
+
+class Chart(LineCanvas):
+    """A canvas with one chart on it."""
+
+    can_focus = False
+
+    def plot(self, points: SeriesView, spec: ChartSpec) -> None:
+        """Draws `points` at the present size; what did not change is not repainted."""
+        width, height = self.room
+        self.show(render_chart(points, spec, width, height))
