@@ -1,0 +1,229 @@
+"""The console: a Textual application over an engine, and the way in and out of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from infdiag_tui.actions import in_palette, key_names
+from infdiag_tui.clock import Clock, SystemClock
+from infdiag_tui.ending import Ending
+from infdiag_tui.model import StartFailure
+from infdiag_tui.screens.port import EnginePort
+from infdiag_tui.screens.triage import TriageScreen
+from infdiag_tui.terminal import TerminalState, few_colours
+
+if TYPE_CHECKING:
+    from textual.driver import Driver
+    from textual.notifications import SeverityLevel
+
+log = logging.getLogger(__name__)
+
+SCREEN_FAILED = 70
+"""Exit code when the console broke (EX_SOFTWARE of sysexits.h)."""
+
+STOP_WITHIN_S = 5.0
+
+
+class InfdiagApp(App[None]):
+    """The console.
+
+    Args:
+        engine: runs the session; started after the first frame, not stopped here.
+        title: what the incident is about, for the first frames.
+        refresh_s: seconds between two redraws.
+        ascii_only: draw with ASCII signs only.
+        clock: what time it is.
+        driver_class: how the terminal is driven; None: a driver that a stalled terminal cannot hold up.
+    """
+
+    CSS = "Toast { max-width: 80; }"
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self,
+        engine: EnginePort,
+        *,
+        title: str,
+        refresh_s: float = 0.5,
+        ascii_only: bool = False,
+        clock: Clock | None = None,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        super().__init__(driver_class=driver_class)
+        self.title = title
+        self._engine = engine
+        self._clock = clock or SystemClock()
+        self._refresh_s = refresh_s
+        self._ascii_only = ascii_only
+        self.triage: TriageScreen | None = None
+        self.start_failure: StartFailure | None = None
+        """Why there is no session, once the engine said so."""
+        self.defect: BaseException | None = None
+        """What broke the screen."""
+
+    def get_default_screen(self) -> Screen[None]:
+        """The triage screen."""
+        self.triage = TriageScreen(
+            self._engine,
+            self._clock,
+            title=self.title,
+            refresh_s=self._refresh_s,
+            ascii_only=self._ascii_only,
+            on_failure=self._engine_failed,
+        )
+        return self.triage
+
+    def on_mount(self) -> None:
+        """Colours by what the terminal can show."""
+        if few_colours(os.environ) and not os.environ.get("TEXTUAL_THEME"):
+            self.theme = "ansi-dark"
+        self.set_interval(0.5, self._redraw_after_stall)
+
+    def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:
+        """The palette's commands, from the table of actions."""
+        for action in in_palette():
+            help_text = f"{action.help} ({key_names(action)})"
+            yield SystemCommand(action.title, help_text, partial(self._run_command, action.target, screen))
+        yield SystemCommand("Theme", "Chooses other colours.", self.action_change_theme)
+
+    async def _run_command(self, target: str, screen: Screen[None]) -> None:
+        await self.run_action(target, default_namespace=screen)
+
+    async def action_quit(self) -> None:
+        """Sends the last keystrokes and leaves."""
+        self.flush()
+        self.exit()
+
+    def flush(self) -> None:
+        """Sends the engine what was typed in the last moment."""
+        if self.triage is not None and self.triage.is_mounted:
+            self.triage.flush()
+
+    def leave_from_thread(self) -> None:
+        """Asks for the exit from any thread, without waiting for it."""
+        loop = self._loop
+        if loop is not None and loop.is_running():
+            loop.call_soon_threadsafe(self.exit)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Shows a message, once: a repetition of one that is still shown is left out."""
+        if any(shown.message == message and not shown.has_expired for shown in self._notifications):
+            return
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    def _redraw_after_stall(self) -> None:
+        from infdiag_tui.patient_driver import PatientDriver
+
+        if isinstance(self._driver, PatientDriver) and self._driver.caught_up():
+            self.refresh(layout=True)
+
+    def _engine_failed(self) -> None:
+        self.start_failure = self._engine.failure()
+        self.exit()
+
+    def _fatal_error(self) -> None:
+        """Instead of Textual's wall of traceback: keep it for the log, and leave."""
+        self.defect = sys.exc_info()[1]
+        log.critical("the screen failed", exc_info=self.defect)
+        self._close_messages_no_wait()
+
+
+def run_console(
+    engine: EnginePort,
+    *,
+    title: str,
+    refresh_s: float = 0.5,
+    ascii_only: bool = False,
+    mouse: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> int:
+    """Runs the console in this terminal until the operator quits; `require_terminal` comes first.
+
+    Args:
+        engine: not yet started; stopped when this returns.
+        title: what the incident is about.
+        refresh_s: seconds between two redraws.
+        ascii_only: draw with ASCII signs only.
+        mouse: react to the mouse.
+        say: prints a line for the operator after the screen is gone; default: standard error.
+
+    Returns:
+        The command's exit code. On SIGHUP, SIGTERM or a lost terminal it does not return: the process ends.
+    """
+    tell = say or _say
+    driver_class = None
+    if not os.environ.get("TEXTUAL_DRIVER"):
+        from infdiag_tui.patient_driver import PatientDriver
+
+        driver_class = PatientDriver
+    app = InfdiagApp(engine, title=title, refresh_s=refresh_s, ascii_only=ascii_only, driver_class=driver_class)
+    terminal = TerminalState(sys.stdin.fileno(), sys.stderr.fileno())
+
+    def restore(message: str, left: bool) -> None:
+        terminal.restore(message, leave_screen=not left)
+
+    stopped = False
+    with Ending(
+        save=engine.stop,
+        leave=app.leave_from_thread,
+        restore=restore,
+        terminal_fd=sys.stdin.fileno(),
+    ):
+        try:
+            app.run(mouse=mouse)
+        except Exception as error:
+            app.defect = error
+            log.critical("the screen failed", exc_info=error)
+        finally:
+            stopped = engine.stop(STOP_WITHIN_S)
+            terminal.restore(leave_screen=app.defect is not None)
+    return _farewell(engine, app, tell, stopped=stopped)
+
+
+def _farewell(engine: EnginePort, app: InfdiagApp, tell: Callable[[str], None], *, stopped: bool) -> int:
+    failure = app.start_failure or engine.failure()
+    snapshot = engine.snapshot()
+    where = ""
+    if snapshot is not None and snapshot.draft.path:
+        where = f"The report draft is in {snapshot.draft.path}."
+        if snapshot.draft.save_error:
+            where = f"The report draft could NOT be saved to {snapshot.draft.path}: {snapshot.draft.save_error}."
+    if app.defect is not None:
+        details = f"{Path(snapshot.incident.folder) / 'infdiag.log'}" if snapshot and snapshot.incident.folder else ""
+        summary = f"infdiag's screen failed ({type(app.defect).__name__}: {app.defect})."
+        tell(" ".join(part for part in (summary, where, f"Details: {details}." if details else "") if part))
+        if not details:
+            tell("".join(traceback.format_exception(app.defect)).rstrip())
+        return SCREEN_FAILED
+    if failure is not None:
+        tell(failure.message)
+        if where:
+            tell(where)
+        return failure.exit_code
+    if not stopped:
+        tell("infdiag's engine did not stop in time; what it wrote last may be missing.")
+    if where:
+        tell(where)
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,35 @@
+"""What the screen needs of an engine, and nothing more: pictures out, wishes in, never a wait."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from infdiag_tui.model import Snapshot, StartFailure
+
+
+class EnginePort(Protocol):
+    """A session that runs elsewhere. Every method but `stop` returns at once, from any thread."""
+
+    def start(self) -> None:
+        """Starts collecting; what is heavy is imported there, after the first frame."""
+        ...
+
+    def snapshot(self) -> Snapshot | None:
+        """The latest picture, None before the first."""
+        ...
+
+    def failure(self) -> StartFailure | None:
+        """Why there is no session, if it could not start or broke."""
+        ...
+
+    def edit_draft(self, text: str, base_version: int) -> int:
+        """Hands over the operator's whole text as edited on top of draft version `base_version`.
+
+        Returns:
+            The edit's number; `DraftView.applied_edit` tells when the draft contains it.
+        """
+        ...
+
+    def stop(self, timeout_s: float) -> bool:
+        """Saves the draft and ends everything; True if it ended within `timeout_s`. May be called again."""
+        ...
