@@ -76,6 +76,7 @@ class ClockReason(StrEnum):
     HW_THERMAL_SLOWDOWN = "thermal (hardware)"
     HW_POWER_BRAKE_SLOWDOWN = "power brake"
     DISPLAY_CLOCK_SETTING = "display clocks"
+    OTHER = "other reason"
 
     @property
     def is_fault(self) -> bool:

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from infdiag_tui.config import ModelConfig
-from infdiag_tui.model import Observation, ProcessState, Sample, SeriesKey, SourceState, Status
+from infdiag_tui.model import Observation, ProcessState, Sample, SeriesKey
 from infdiag_tui.streams.base import SourceError, Stream, StreamContext
 from infdiag_tui.streams.process_find import Finder, finder_for
-from infdiag_tui.streams.process_tree import Trouble, Watcher
+from infdiag_tui.streams.process_tree import Watcher
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
+from infdiag_tui.streams.troubles import Trouble, changes
 
 READ_TIMEOUT_S = 10.0
 
@@ -74,12 +75,3 @@ def samples(state: ProcessState) -> Iterator[Sample]:
     for metric, value in figures.items():
         if value is not None:
             yield Sample(SeriesKey(metric, state.key), float(value), state.at)
-
-
-def changes(told: dict[str, Trouble], troubles: dict[str, Trouble], at: float) -> Iterator[Status]:
-    """What to say of each aspect whose trouble came, changed or went."""
-    for aspect, trouble in troubles.items():
-        if told.get(aspect) != trouble:
-            yield Status(trouble.state, at, trouble.reason, trouble.remedy, aspect)
-    for aspect in told.keys() - troubles.keys():
-        yield Status(SourceState.LIVE, at, aspect=aspect)

@@ -9,21 +9,13 @@ import psutil
 
 from infdiag_tui.model import ProcessState, SourceState
 from infdiag_tui.streams.process_find import Finder, Found, Missing, is_running, name_of
+from infdiag_tui.streams.troubles import Trouble
 
 _RECHECK_S = 5.0
 """How often a living process is asked whether it still is what was looked for: finding out costs more than reading."""
 
 Identity = tuple[int, float]
 """A process for all time: its pid and when it started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What keeps the stream, or one aspect of it, from being complete."""
-
-    state: SourceState
-    reason: str
-    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
