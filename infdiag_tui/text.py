@@ -58,9 +58,16 @@ _SHAPES = re.compile(
     |(?<![\w-])(?P<sk>sk-[\w-]{16,}+)
     """,
 )
-_HINTS = ("pass", "pwd", "secret", "token", "key", "credential", "authoriz", "cookie", "sig", "bearer", "basic")
-_SHAPE_HINTS = ("://", "eyJ", "AKIA", "ASIA", "AIza", "ya29.", "_", "-")
-_SHAPE_PREFIXES = ("gh", "hf_", "glpat-", "nvapi-", "xox", "npm_", "pypi-", "dckr_", "sk-")
+# Cheap searches that spare the ordinary line the patterns above; token counts ("prompt_tokens: 33") are ordinary, too.
+_KEY_HINTS = ("pass", "pwd", "secret", "token", "key", "credential", "authoriz", "cookie", "sig")
+_KEY_LIKELY = re.compile(
+    r"(?:passw(?:or)?d|passphrase|passcode|pwd|_?pass|secret|token(?!s|iz)|credential|authorization|key"
+    r"|cookie|signature|sig)\w{0,16}[\"']?\s{0,3}[=:,\s]",
+)
+_SHAPE_HINTS = (
+    *("://", "eyJ", "AKIA", "ASIA", "AIza", "ya29.", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
+    *("hf_", "nvapi-", "xox", "npm_", "pypi-", "dckr_pat_", "sk-", "PRIVATE KEY"),
+)
 
 # Words that say something about a secret instead of being one: "using password: YES", "token: expired".
 _NO_SECRET = frozenset(
@@ -166,14 +173,12 @@ def headline(text: str) -> str:
 
 def _redact_once(text: str) -> str:
     lowered = text.lower()
-    # Plain substring searches spare the ordinary line the patterns.
-    if any(hint in lowered for hint in _HINTS):
+    if "bearer" in lowered or "basic" in lowered or any(hint in text for hint in _SHAPE_HINTS):
         text = _SHAPES.sub(_hide_shape, text)
+    if any(hint in lowered for hint in _KEY_HINTS) and _KEY_LIKELY.search(lowered):
         if "cookie" in lowered:
             text = _COOKIE.sub(rf"\g<1>{MARK}", text)
-        return _hide_values(text, depth=2)
-    if any(hint in text for hint in _SHAPE_HINTS[:6]) or any(prefix in text for prefix in _SHAPE_PREFIXES):
-        return _SHAPES.sub(_hide_shape, text)
+        text = _hide_values(text, depth=2)
     return text
 
 
