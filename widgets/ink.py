@@ -13,11 +13,13 @@ __all__ = [
     "Line",
     "Span",
     "Tone",
+    "beside",
     "cells",
     "clip",
     "columns",
     "fit",
     "flat",
+    "flow",
     "keep_tail",
     "line",
     "line_cells",
@@ -175,3 +177,25 @@ def wrap(text: str, width: int) -> list[str]:
             rest = rest[len(head) :]
         row = rest
     return [*rows, row] if row else rows
+
+
+def flow(parts: Iterable[Line], width: int) -> list[Line]:
+    """Parts beside each other, two columns apart, on as many lines as they need, each indented by one column."""
+    lines: list[Line] = []
+    row: Line = ()
+    for part in parts:
+        if row and line_cells(row) + 2 + line_cells(part) > width:
+            lines.append(row)
+            row = ()
+        row = line(row, "  ", part) if row else line(" ", part)
+    return [*lines, row] if row else lines
+
+
+def beside(left: Sequence[Line], right: Sequence[Line], left_width: int) -> list[Line]:
+    """Two blocks next to each other; the left one is cut or padded to `left_width` columns."""
+    lines: list[Line] = []
+    for index in range(max(len(left), len(right))):
+        first = fit(left[index], left_width) if index < len(left) else ()
+        second = right[index] if index < len(right) else ()
+        lines.append(line(first, " " * (left_width - line_cells(first)), second))
+    return lines
