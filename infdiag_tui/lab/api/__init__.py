@@ -1,0 +1,1 @@
+"""A Kubernetes API over HTTP that the official client and kubectl accept, backed by the lab's own store."""
