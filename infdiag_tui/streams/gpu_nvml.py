@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from infdiag_tui.config import ModelConfig
-from infdiag_tui.model import GpuDevice, Heartbeat, Observation, Sample, SeriesKey, SourceState
+from infdiag_tui.model import Heartbeat, Observation, SourceState
 from infdiag_tui.streams.base import SourceError, Stream, StreamContext
+from infdiag_tui.streams.gpu_samples import samples
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.streams.troubles import Trouble, changes
 
@@ -98,22 +99,6 @@ class GpuNvmlStream:
                 remedy="nvidia-smi probably hangs as well: see `sudo dmesg | grep -E 'NVRM|Xid'`, drain the node",
                 retry_after_s=RETRY_HUNG_S,
             ) from stuck
-
-
-def samples(device: GpuDevice) -> Iterator[Sample]:
-    """The figures of `device` that exist, as samples for charts; none for a card that no longer answers."""
-    if device.lost:
-        return
-    figures: dict[str, float | None] = {
-        "gpu.utilization_percent": device.utilization_percent,
-        "gpu.memory_used_bytes": device.memory_used_bytes,
-        "gpu.temperature_c": device.temperature_c,
-        "gpu.power_w": device.power_w,
-        "gpu.sm_clock_mhz": device.sm_clock_mhz,
-    }
-    for metric, value in figures.items():
-        if value is not None:
-            yield Sample(SeriesKey(metric, device.uuid), float(value), device.at)
 
 
 def _troubles(reader: NvmlReader) -> dict[str, Trouble]:

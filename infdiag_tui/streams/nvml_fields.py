@@ -12,20 +12,9 @@ import pynvml
 
 from infdiag_tui.model import ClockReason, GpuDevice, GpuProcess
 from infdiag_tui.streams.nvml_calls import Asker
+from infdiag_tui.streams.nvml_clock_reasons import clock_reasons
 from infdiag_tui.text import one_line
 
-# Bits: nvmlClocksEventReasons of NVIDIA's NVML API reference; dcgm-exporter's bitmask is the same.
-_REASONS = {
-    0x001: ClockReason.GPU_IDLE,
-    0x002: ClockReason.APPLICATIONS_CLOCKS_SETTING,
-    0x004: ClockReason.SW_POWER_CAP,
-    0x008: ClockReason.HW_SLOWDOWN,
-    0x010: ClockReason.SYNC_BOOST,
-    0x020: ClockReason.SW_THERMAL_SLOWDOWN,
-    0x040: ClockReason.HW_THERMAL_SLOWDOWN,
-    0x080: ClockReason.HW_POWER_BRAKE_SLOWDOWN,
-    0x100: ClockReason.DISPLAY_CLOCK_SETTING,
-}
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"
 """The kernel's fixed inode number of the first pid namespace (PROC_PID_INIT_INO in include/linux/proc_ns.h)."""
 _MIG_PROFILE = re.compile(r"\bMIG (\S+)$")
@@ -172,12 +161,6 @@ def read_instances(card: Card, at: float) -> list[GpuDevice]:
             ),
         )
     return devices
-
-
-def clock_reasons(bits: int) -> tuple[ClockReason, ...]:
-    """The reasons that `bits` (nvmlClocksEventReasons) name; bits without a name in the API are `OTHER`."""
-    known = tuple(reason for bit, reason in _REASONS.items() if bits & bit)
-    return (*known, ClockReason.OTHER) if bits & ~sum(_REASONS) else known
 
 
 def _clock_reasons(ask: Any, handle: Any) -> tuple[ClockReason, ...] | None:

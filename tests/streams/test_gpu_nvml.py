@@ -13,7 +13,7 @@ from infdiag_tui.config.schema import Gpu
 from infdiag_tui.model import ClockReason
 from infdiag_tui.streams import gpu_nvml
 from infdiag_tui.streams.base import StreamContext
-from infdiag_tui.streams.nvml_fields import clock_reasons
+from infdiag_tui.streams.nvml_clock_reasons import clock_reasons
 from tests.nvml.driver import Driver, compile_standin, watching
 
 MIB = 1024 * 1024

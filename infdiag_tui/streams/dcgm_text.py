@@ -1,0 +1,149 @@
+"""What dcgm-exporter's metrics say about each GPU and MIG instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from infdiag_tui.model import GpuDevice
+from infdiag_tui.streams.nvml_clock_reasons import clock_reasons
+from infdiag_tui.text import one_line
+
+_BLANK = 2.0**47
+"""From here on a value means "not available": DCGM's blank double is 2^47, its blank integers lie just below 2^63
+(dcgm_structs.h). No figure read here comes near."""
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A GPU, or a MIG instance of one, with its values by DCGM field name (without the `DCGM_FI_` prefix)."""
+
+    uuid: str
+    index: int
+    name: str
+    host: str
+    driver: str
+    mig_profile: str
+    is_instance: bool
+    values: dict[str, float] = field(default_factory=dict)
+    pods: set[str] = field(default_factory=set)
+
+    def get(self, *fields: str) -> float | None:
+        """The first of `fields` that has a value."""
+        return next((self.values[name] for name in fields if name in self.values), None)
+
+    def whole(self, *fields: str) -> int | None:
+        """As `get`, as a whole number."""
+        value = self.get(*fields)
+        return None if value is None else int(value)
+
+    def mib(self, name: str) -> int | None:
+        """A field in MiB as bytes."""
+        value = self.get(name)
+        return None if value is None else int(value * _MIB)
+
+    def total_of(self, *fields: str) -> int | None:
+        """The sum of those of `fields` that have a value, None without any."""
+        known = [self.values[name] for name in fields if name in self.values]
+        return int(sum(known)) if known else None
+
+
+def parse(text: str) -> list[Entity]:
+    """The GPUs and MIG instances in `text` (Prometheus text format), by host and index.
+
+    Raises:
+        ValueError: it is not in that format.
+    """
+    from prometheus_client.parser import text_string_to_metric_families
+
+    entities: dict[str, Entity] = {}
+    for family in text_string_to_metric_families(text):
+        if not family.name.startswith("DCGM_FI_"):
+            continue
+        for sample in family.samples:
+            # Switches, links and CPUs have fields as well, but no GPU.
+            if "gpu" in sample.labels:
+                _add(entities, family.name.removeprefix("DCGM_FI_"), sample.labels, sample.value)
+    return sorted(entities.values(), key=lambda entity: (entity.host, entity.index, entity.mig_profile, entity.uuid))
+
+
+def _add(entities: dict[str, Entity], name: str, labels: Mapping[str, str], value: float) -> None:
+    host, gpu = one_line(labels.get("Hostname", ""), 100), one_line(labels["gpu"], 20)
+    uuid = one_line(labels.get("UUID", ""), 100) or f"GPU {gpu} of {host}"
+    instance = one_line(labels.get("GPU_I_ID", ""), 20)
+    key = f"{uuid}/{instance}" if instance else uuid
+    entity = entities.get(key)
+    if entity is None:
+        entity = entities[key] = Entity(
+            uuid=key,
+            index=int(gpu) if gpu.isascii() and gpu.isdigit() else 0,
+            name=one_line(labels.get("modelName", ""), 100),
+            host=host,
+            driver=one_line(labels.get("DCGM_FI_DRIVER_VERSION", ""), 40),
+            mig_profile=one_line(labels.get("GPU_I_PROFILE", ""), 40) or (f"instance {instance}" if instance else ""),
+            is_instance=bool(instance),
+        )
+    if labels.get("pod"):
+        entity.pods.add(one_line(f"{labels.get('namespace', '')}/{labels['pod']}", 300))
+    # NaN fails every comparison and so is left out as well.
+    if -_BLANK < value < _BLANK:
+        entity.values.setdefault(name, value)
+
+
+def device(entity: Entity, at: float, xid: int | None, xid_at: float | None) -> GpuDevice:
+    """The state of `entity`; fields that the exporter isn't configured to tell are None.
+
+    With MIG there is no GPU_UTIL; the share of time in which the compute engine was active (GR_ENGINE_ACTIVE, 0 to 1)
+    stands for it where profiling fields are told. Memory is in MiB; without a field for the total it is the sum of
+    its parts. ECC counts are the volatile ones, as NVML's.
+    """
+    engine = entity.get("PROF_GR_ENGINE_ACTIVE")
+    utilization = entity.get("DEV_GPU_UTIL")
+    used, free = entity.mib("DEV_FB_USED"), entity.mib("DEV_FB_FREE")
+    reserved, total = entity.mib("DEV_FB_RESERVED"), entity.mib("DEV_FB_TOTAL")
+    if total is None and used is not None and free is not None:
+        total = used + free + (reserved or 0)
+    reasons = entity.whole("DEV_CLOCKS_EVENT_REASONS", "DEV_CLOCK_THROTTLE_REASONS")
+    mig, failed = entity.get("DEV_MIG_MODE"), entity.get("DEV_ROW_REMAP_FAILURE")
+    pending = entity.get("DEV_ROW_REMAP_PENDING")
+    return GpuDevice(
+        uuid=entity.uuid,
+        index=entity.index,
+        name=entity.name,
+        at=at,
+        provider="dcgm",
+        host=entity.host,
+        driver=entity.driver,
+        mig_profile=entity.mig_profile,
+        mig_enabled=True if entity.is_instance else None if mig is None else bool(mig),
+        utilization_percent=engine * 100.0 if utilization is None and engine is not None else utilization,
+        memory_utilization_percent=entity.get("DEV_MEM_COPY_UTIL"),
+        memory_used_bytes=used,
+        memory_total_bytes=total,
+        memory_reserved_bytes=reserved,
+        temperature_c=entity.get("DEV_GPU_TEMP"),
+        power_w=entity.get("DEV_POWER_USAGE"),
+        power_limit_w=entity.get("DEV_ENFORCED_POWER_LIMIT", "DEV_POWER_MGMT_LIMIT"),
+        sm_clock_mhz=entity.whole("DEV_SM_CLOCK"),
+        sm_clock_max_mhz=entity.whole("DEV_MAX_SM_CLOCK"),
+        memory_clock_mhz=entity.whole("DEV_MEM_CLOCK"),
+        memory_clock_max_mhz=entity.whole("DEV_MAX_MEM_CLOCK"),
+        clock_reasons=None if reasons is None else clock_reasons(reasons),
+        ecc_corrected=entity.whole("DEV_ECC_SBE_VOL_TOTAL"),
+        ecc_uncorrected=entity.whole("DEV_ECC_DBE_VOL_TOTAL"),
+        retired_pages=entity.total_of("DEV_RETIRED_SBE", "DEV_RETIRED_DBE"),
+        remapped_rows=entity.total_of("DEV_CORRECTABLE_REMAPPED_ROWS", "DEV_UNCORRECTABLE_REMAPPED_ROWS"),
+        remap_pending=None if pending is None else bool(pending),
+        remap_failed=None if failed is None else bool(failed),
+        pcie_generation=entity.whole("DEV_PCIE_LINK_GEN"),
+        pcie_generation_max=entity.whole("DEV_PCIE_MAX_LINK_GEN"),
+        pcie_width=entity.whole("DEV_PCIE_LINK_WIDTH"),
+        pcie_width_max=entity.whole("DEV_PCIE_MAX_LINK_WIDTH"),
+        pcie_tx_bytes_per_s=entity.get("PROF_PCIE_TX_BYTES"),
+        pcie_rx_bytes_per_s=entity.get("PROF_PCIE_RX_BYTES"),
+        pcie_replays=entity.whole("DEV_PCIE_REPLAY_COUNTER"),
+        xid=xid,
+        xid_at=xid_at,
+        pod=", ".join(sorted(entity.pods)),
+    )
