@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from widgets.ink import Line, Span, Tone, fit, line_cells
+from widgets.ink import Line, Span, Tone, fit, in_ascii, line_cells
 
 
 class LineCanvas(ScrollView):
@@ -28,6 +28,7 @@ class LineCanvas(ScrollView):
         background: transparent;
         & > .tone--plain { color: $foreground; }
         & > .tone--dim { color: $text-muted; }
+        &:ansi > .tone--dim { text-style: dim; }
         & > .tone--strong { color: $foreground; text-style: bold; }
         & > .tone--head { color: $text-muted; text-style: underline; }
         & > .tone--good { color: $text-success; }
@@ -55,6 +56,8 @@ class LineCanvas(ScrollView):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, classes=classes)
+        self.ascii_only = False
+        """True where the terminal lacks the program's signs."""
         self._lines: tuple[Line, ...] = ()
         self._cursor: int | None = None
         self.repainted_lines = 0
@@ -80,11 +83,15 @@ class LineCanvas(ScrollView):
         """Shows `lines`, repainting what differs from before, with the cursor on line `cursor`."""
         width = self.room.width
         fresh = tuple(fit(spans, width) for spans in lines)
+        if self.ascii_only:
+            fresh = tuple(tuple(Span(in_ascii(text), tone) for text, tone in spans) for spans in fresh)
         before, old_cursor = self._lines, self._cursor
         self._lines, self._cursor = fresh, cursor
         size = Size(width, len(fresh))
         if size != self.virtual_size:
             self.virtual_size = size
+            if self.styles.overflow_y == "auto":
+                self.show_vertical_scrollbar = len(fresh) > self.container_size.height
         top, height = self.scroll_offset.y, self.container_size.height
         for y in range(top, min(top + height, max(len(before), len(fresh)))):
             old = before[y] if y < len(before) else ()
@@ -113,11 +120,8 @@ class LineCanvas(ScrollView):
         index = y + self.scroll_offset.y
         if index >= len(self._lines):
             return Strip.blank(width, base)
-        segments = [
-            Segment(text, self.get_component_rich_style(f"tone--{tone}", partial=True))
-            for text, tone in self._lines[index]
-        ]
-        strip = Strip(segments).apply_style(base).extend_cell_length(width, base).crop(0, width)
+        segments = [Segment(text, self.get_component_rich_style(f"tone--{tone}")) for text, tone in self._lines[index]]
+        strip = Strip(segments).extend_cell_length(width, base).crop(0, width)
         if index == self._cursor and self.has_focus:
             strip = strip.apply_style(self.get_component_rich_style("canvas--cursor", partial=True))
         return strip

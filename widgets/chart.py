@@ -212,6 +212,7 @@ def _time_axis(spec: ChartSpec, gutter: int, width: int) -> Line:
 class Chart(LineCanvas):
     """A canvas with one chart on it."""
 
+    DEFAULT_CSS = "Chart { overflow-y: hidden; }"
     can_focus = False
 
     def plot(self, points: SeriesView, spec: ChartSpec) -> None:

@@ -6,7 +6,7 @@ from infdiag_tui.model import ClockReason, GpuDevice
 from widgets import units
 from widgets.bars import bar
 from widgets.glyphs import Glyphs
-from widgets.ink import Line, Span, Tone, clip, flow, keep_tail, line, line_cells
+from widgets.ink import Line, Span, Tone, clip, flow, keep_tail, line, line_cells, wrap
 from widgets.verdicts import Verdicts
 
 _VENDOR = "NVIDIA "
@@ -48,7 +48,7 @@ def one_line(gpu: GpuDevice, name: str, width: int, verdicts: Verdicts, glyphs: 
     if room >= 6:
         used = None if gpu.utilization_percent is None else gpu.utilization_percent / 100
         spans += [*bar(used, min(room, 16), glyphs), Span(" ")]
-    return [line(spans, rest), *_troubles(gpu, verdicts, glyphs)]
+    return [line(spans, rest), *_troubles(gpu, width, verdicts, glyphs)]
 
 
 def some_lines(gpu: GpuDevice, name: str, width: int, verdicts: Verdicts, glyphs: Glyphs) -> list[Line]:
@@ -58,7 +58,7 @@ def some_lines(gpu: GpuDevice, name: str, width: int, verdicts: Verdicts, glyphs
     lines = [_heading(gpu, name, width, glyphs)]
     lines += _bars(gpu, width, verdicts, glyphs)
     lines += _figures(gpu, width, verdicts)
-    lines += _troubles(gpu, verdicts, glyphs)
+    lines += _troubles(gpu, width, verdicts, glyphs)
     return lines
 
 
@@ -138,13 +138,15 @@ def _figures(gpu: GpuDevice, width: int, verdicts: Verdicts) -> list[Line]:
     return flow([line(Span(f"{label} ", Tone.DIM), Span(text, tone)) for label, text, tone in pairs], width)
 
 
-def _troubles(gpu: GpuDevice, verdicts: Verdicts, glyphs: Glyphs) -> list[Line]:
+def _troubles(gpu: GpuDevice, width: int, verdicts: Verdicts, glyphs: Glyphs) -> list[Line]:
     """What holds the card back or is broken, in words."""
     lines: list[Line] = []
     reasons = [reason for reason in gpu.clock_reasons or () if reason not in _QUIET]
+    reasons.sort(key=lambda reason: not reason.is_fault)
     if reasons:
-        tone = Tone.BAD if any(reason.is_fault for reason in reasons) else Tone.WARN
-        lines.append(line(Span(f" {glyphs.warning} clocks held back: {', '.join(reasons)}", tone)))
+        tone = Tone.BAD if reasons[0].is_fault else Tone.WARN
+        text = f"{glyphs.warning} clocks held back: {', '.join(reasons)}"
+        lines += [line(Span(" " + row, tone)) for row in wrap(text, width - 1)]
     broken = []
     if gpu.xid:
         when = f" {units.age(gpu.at - gpu.xid_at)} before this reading" if gpu.xid_at is not None else ", time unknown"

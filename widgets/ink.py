@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from rich.cells import cell_len, set_cell_size, split_text
+from rich.cells import cell_len
 
 __all__ = [
     "Line",
@@ -20,6 +20,7 @@ __all__ = [
     "fit",
     "flat",
     "flow",
+    "in_ascii",
     "keep_tail",
     "line",
     "line_cells",
@@ -59,6 +60,11 @@ _UNDRAWABLE = re.compile(
 )
 
 
+_ASCII_SIGNS = str.maketrans(
+    {"·": "-", "–": "-", "…": "~", "≥": ">", "×": "x", "°": " ", "↓": "v", "↑": "^", "←": "<", "→": ">"}
+)
+
+
 def flat(text: str) -> str:
     """`text` on one line: a run of characters that cannot be drawn becomes one space."""
     return text if text.isprintable() else _UNDRAWABLE.sub(" ", text)
@@ -79,9 +85,20 @@ def clip(text: str, width: int, ellipsis: str = "…") -> str:
 
 
 def _head(text: str, width: int) -> str:
+    """As much of the start of `text` as fits in `width` columns."""
     if width <= 0:
         return ""
-    return text[:width] if text.isascii() else split_text(text, width)[0].rstrip("\u200d")
+    if text.isascii():
+        return text[:width]
+    used = 0
+    for end, character in enumerate(text):
+        used += cell_len(character)
+        if used > width:
+            text = text[:end]
+            break
+    while cells(text) > width:  # a sign may be wider with what follows it than by itself
+        text = text[:-1]
+    return text
 
 
 def keep_tail(text: str, width: int, ellipsis: str = "…") -> str:
@@ -110,6 +127,11 @@ def line(*parts: str | Span | Iterable[Span]) -> Line:
         else:
             spans.extend(part)
     return tuple(span for span in spans if span.text)
+
+
+def in_ascii(text: str) -> str:
+    """`text` with the signs of this program in ASCII, column by column; what others wrote stays."""
+    return text if text.isascii() else text.translate(_ASCII_SIGNS)
 
 
 def toned(text: str, tone: Tone) -> Line:
@@ -153,8 +175,6 @@ def columns(text: str, width: int, *, right: bool = False) -> str:
     """`text` cut or padded to exactly `width` columns."""
     text = clip(text, width)
     missing = width - cells(text)
-    if missing < 0:
-        return set_cell_size(text, width)
     return " " * missing + text if right else text + " " * missing
 
 

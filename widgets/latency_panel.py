@@ -54,7 +54,8 @@ def render_target(
     failure = error_line(view, now, glyphs)
     if height < _TABLE_ROWS + len(failure):
         lines = [*brief_lines(view, width, verdicts, glyphs), *failure]
-        return lines if len(lines) >= height else [target_line(view, width, glyphs), *lines]
+        heading = [target_line(view, width, glyphs)]
+        return _as_fits([heading, lines, error_counts(view), phase_lines(view, width)], height)
     lines = [*table_lines(view, width, verdicts, glyphs), *failure]
     more = [*error_counts(view), *phase_lines(view, width)]
     heading = [target_line(view, width, glyphs)]

@@ -98,10 +98,10 @@ def _folded(parts: list[str]) -> str:
     last = next((part.strip() for part in reversed(parts) if part.strip()), "")
     hidden = f"(+{len(parts) - 1} lines)"
     if first.startswith(_TRACEBACK):
-        return f"{last} {hidden}"
+        return f"{hidden} {last}"
     if any(part.lstrip().startswith(_TRACEBACK) for part in parts) and last != first:
-        return f"{first} | {last} {hidden}"
-    return f"{first} {hidden}"
+        return f"{hidden} {first} | {last}"
+    return f"{hidden} {first}"
 
 
 def _chopped(text: str, layout: LogLayout) -> list[str]:

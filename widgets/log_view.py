@@ -27,6 +27,7 @@ class LogTail(LineCanvas):
     (they stay even when the ring drops them) and newer ones are only counted; at the end of them following resumes.
     """
 
+    DEFAULT_CSS = "LogTail { overflow-y: hidden; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("home,g", "scroll_home", "Oldest", show=False),
         Binding("end,G", "follow", "Follow", show=False),

@@ -12,14 +12,14 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from infdiag_tui.model import LogLine, LogView, Severity, Snapshot
-from widgets import units
 from widgets.canvas import LineCanvas
 from widgets.glyphs import Glyphs
-from widgets.ink import Line, Span, Tone, cells, fit, line, line_cells
+from widgets.ink import Line, Span, Tone, fit, line, line_cells
 from widgets.log_filter import LogFilter
 from widgets.log_view import LogTail
 from widgets.panel import Panel
 
+_TOLD_S = 3.0
 _STEPS = (Severity.UNKNOWN, Severity.INFO, Severity.WARNING, Severity.ERROR)
 
 
@@ -109,6 +109,8 @@ Times are UTC.
         self._before = ""
         self._logs = LogView()
         self._told = ""
+        self._told_at = 0.0
+        self._now = 0.0
 
     def compose_body(self) -> Iterable[Widget]:
         """Counts, the log, and the filter's input while it is open."""
@@ -119,9 +121,10 @@ Times are UTC.
         """The entry that the cursor is on, for evidence."""
         return self.tail.selected
 
-    def draw_body(self, snapshot: Snapshot, now: float) -> None:  # noqa: ARG002 - log lines carry times of their own
+    def draw_body(self, snapshot: Snapshot, now: float) -> None:
         """Shows the snapshot's logs."""
         self._logs = snapshot.logs
+        self._now = now
         self.tail.dimmed = not self.panel_state.trusted
         self.tail.show_logs(snapshot.logs)
         self._draw_status()
@@ -142,7 +145,7 @@ Times are UTC.
         if width <= 0:
             return
         place = place_line(self.tail, paused=self.paused, glyphs=self.glyphs)
-        if self._told:
+        if self._told and self._now - self._told_at < _TOLD_S:
             place = (Span(self._told, Tone.WARN),)
         room = width - line_cells(place) - 2
         if room < 22:
@@ -221,14 +224,6 @@ Times are UTC.
         self.tail.focus()
 
     def _tell(self, text: str) -> None:
-        """A word in place of the position, until the next move."""
-        self._told = text
+        """A word in place of the position, for a few seconds."""
+        self._told, self._told_at = text, self._now
         self._draw_status()
-        self._told = ""
-
-
-def entry_words(entry: LogLine, now: float) -> str:
-    """One entry as a phrase for evidence: severity, source, age and its first line."""
-    age = units.age(now - (entry.at if entry.at is not None else entry.received_at))
-    first = entry.text.split("\n", 1)[0]
-    return f"{entry.severity} from {entry.source} {age} ago: {first[:200] if cells(first) > 200 else first}"

@@ -77,13 +77,14 @@ def process_lines(
     name = process.name or process.looked_for
     busy_cores = None if process.cpu_percent is None else process.cpu_percent / 100
     heading = line(Span("Server ", Tone.STRONG), Span(name))
-    figures: list[Line] = [
-        line(Span("CPU ", Tone.DIM), Span(units.cores(busy_cores), Tone.STRONG)),
-        line(Span("RSS ", Tone.DIM), Span(units.number_bytes(process.rss_bytes), Tone.STRONG)),
-    ]
+    figures: list[Line] = []
     if process.restarts:
         tone = verdicts.tone("process.restarts", process.key, Tone.WARN)
         figures.append(line(Span(f"{glyphs.warning} replaced {process.restarts}{glyphs.times}", tone)))
+    figures += [
+        line(Span("CPU ", Tone.DIM), Span(units.cores(busy_cores), Tone.STRONG)),
+        line(Span("RSS ", Tone.DIM), Span(units.number_bytes(process.rss_bytes), Tone.STRONG)),
+    ]
     if brief:
         return [line(heading, "  ", *(span for part in figures for span in (*part, Span("  "))))]
     started = None if process.started_at is None else now - process.started_at

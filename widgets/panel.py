@@ -16,7 +16,7 @@ from infdiag_tui.model import PROBLEM_STATES, Snapshot, SourceState
 from widgets import source_state, units
 from widgets.canvas import LineCanvas
 from widgets.glyphs import ASCII, STATE_TONES, UNICODE
-from widgets.ink import Line, Span, Tone, cells, clip, muted, wrap
+from widgets.ink import Line, Span, Tone, cells, clip, in_ascii, muted, wrap
 from widgets.source_state import PanelState
 
 _TONE_STYLES = {
@@ -50,6 +50,7 @@ class Panel(Vertical):
         &.-forbidden, &.-unavailable { border: round $error; }
         &.-stale:focus-within, &.-degraded:focus-within { border: heavy $warning; }
         &.-forbidden:focus-within, &.-unavailable:focus-within { border: heavy $error; }
+        &.-ascii { border: ascii $foreground 60% !important; }
         & > .panel--notice { height: auto; display: none; }
     }
     """
@@ -69,6 +70,7 @@ class Panel(Vertical):
         self.panel_state = PanelState(SourceState.STARTING, None)
         """The combined state last drawn."""
         self._notice = LineCanvas(classes="panel--notice")
+        self._notice.can_focus = False
         self._drawn: tuple[Snapshot, float] | None = None
         self._paused = False
         self._edge: tuple[str, Tone, str] | None = None
@@ -77,8 +79,14 @@ class Panel(Vertical):
 
     def compose(self) -> ComposeResult:
         """The notice above the body."""
+        self.set_class(self.glyphs.ascii_only, "-ascii")
         yield self._notice
         yield from self.compose_body()
+
+    def on_mount(self) -> None:
+        """Canvases draw with the panel's signs."""
+        for canvas in self.query(LineCanvas):
+            canvas.ascii_only = self.glyphs.ascii_only
 
     def compose_body(self) -> Iterable[Widget]:
         """The widgets of the body."""
@@ -151,11 +159,13 @@ class Panel(Vertical):
         if shown in PROBLEM_STATES:
             title = f"{title} {self.glyphs.state[shown]} {shown}"
         edge = (title, tone, self._subtitle(state, shown, now))
+        if self.glyphs.ascii_only:
+            edge = (in_ascii(edge[0]), tone, in_ascii(edge[2]))
         if edge == self._edge:
             return
         before, self._edge = self._edge, edge
         if before is None or before[:2] != edge[:2]:
-            self.border_title = _toned(title, tone if shown in PROBLEM_STATES else Tone.STRONG)
+            self.border_title = _toned(edge[0], tone if shown in PROBLEM_STATES else Tone.STRONG)
         with self._repainting_bottom(before, edge):
             self.border_subtitle = _toned(edge[2], tone)
 

@@ -28,7 +28,7 @@ class Column:
     right: bool = False
 
 
-_COLUMNS = (
+COLUMNS = (
     Column("READY", 5, 0),
     Column("STATUS", 16, 0),
     Column("RESTARTS", 8, 40, right=True),
@@ -39,12 +39,13 @@ _COLUMNS = (
     Column("NODE", 14, 124),
     Column("IMAGE", 12, 142),
 )
-_LEAST_NAME = 14
+"""Columns of the table from left to right; the name stands before them."""
+_LEAST_NAME = 11
 
 
 def visible_columns(width: int) -> tuple[tuple[Column, ...], int]:
     """The columns that fit `width`, and the width that is left for the name."""
-    chosen = [column for column in _COLUMNS if width >= column.least]
+    chosen = [column for column in COLUMNS if width >= column.least]
     while chosen:
         name = width - 2 - sum(column.width + 1 for column in chosen)
         if name >= _LEAST_NAME:

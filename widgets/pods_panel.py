@@ -17,12 +17,22 @@ from widgets.chart import ChartSpec, render_chart
 from widgets.glyphs import Glyphs
 from widgets.ink import Line, Span, Tone, line, muted, toned, wrap
 from widgets.panel import Panel
-from widgets.pod_rows import cpu_figures, heading, image_name, last_end, memory_words, order, row, visible_columns
+from widgets.pod_rows import (
+    COLUMNS,
+    cpu_figures,
+    heading,
+    image_name,
+    last_end,
+    memory_words,
+    order,
+    row,
+    visible_columns,
+)
 from widgets.verdicts import Verdicts
 
 _CHART_SPAN_S = 900.0
 """Memory leaks show over minutes: the chart of the selected pod covers a quarter of an hour."""
-_CHART_ROWS = 7
+_CHART_ROWS = 6
 
 
 def event_lines(events_: Sequence[ClusterEvent], now: float, most: int, glyphs: Glyphs) -> list[Line]:
@@ -50,12 +60,10 @@ def event_lines(events_: Sequence[ClusterEvent], now: float, most: int, glyphs: 
 def detail_lines(pod: Pod, snapshot: Snapshot, now: float, width: int, glyphs: Glyphs) -> list[Line]:
     """What the row of the selected pod has no room for."""
     usage = snapshot.usage.get(pod.key)
-    usage_age = "no usage figures" if usage is None else f"usage measured {units.age(now - usage.at)} ago"
     facts = [
         ("last end", last_end(pod.last_termination, now)),
         ("memory", memory_words(pod, usage, now)),
         ("CPU", f"{cpu_figures(pod, usage)} cores"),
-        ("", usage_age),
         ("node", pod.node or "none"),
         ("age", units.age(None if pod.created_at is None else now - pod.created_at)),
         ("image", image_name(pod, 40, glyphs)),
@@ -249,8 +257,11 @@ Below stand the newest warning events about these pods.
         lines = event_lines(snapshot.events, now, min(6, max(0, free)), self.glyphs) if free >= 1 else []
         if selected is not None:
             details = detail_lines(selected, snapshot, now, width, self.glyphs)
-            if len(visible_columns(width)[0]) < 9 and len(lines) + len(details) <= free:
-                lines = [*details, *lines]
+            charted = SeriesKey("pod.memory_bytes", selected.key) in snapshot.series
+            room = free - len(lines)
+            if len(visible_columns(width)[0]) < len(COLUMNS):
+                kept = details if len(details) + charted * _CHART_ROWS <= room else details[:2]
+                lines = [*kept, *lines] if len(kept) <= room else lines
             lines += self._chart(selected, snapshot, now, width, free - len(lines))
         lines = lines[: max(0, free)]
         self._resize_below(len(lines))

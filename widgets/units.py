@@ -72,6 +72,8 @@ def milliseconds(value: float | None) -> str:
     """A latency: `0.35 ms`, `9.87 ms`, `123 ms`, `4.20 s`, `2.0 min`."""
     if value is None or not math.isfinite(value):
         return NOT_AVAILABLE
+    if value == 0:
+        return "0 ms"
     if abs(value) < 999.5:
         return f"{_three_digits(value)} ms"
     if abs(value) < 59_995:
