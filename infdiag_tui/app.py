@@ -46,7 +46,8 @@ class InfdiagApp(App[None]):
         driver_class: how the terminal is driven; None: a driver that a stalled terminal cannot hold up.
     """
 
-    CSS = "Toast { max-width: 80; }"
+    # The default screen's own CSS_PATH is not read by Textual.
+    CSS_PATH = "screens/triage.tcss"
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(

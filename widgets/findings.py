@@ -95,7 +95,7 @@ def _finding(one: Evidence, now: float, width: int, glyphs: Glyphs, *, details: 
     head = f"{sign} {_WORDS[one.verdict]} "
     statement = one.statement if not _unnamed(one) else f"{one.subject}: {one.statement}"
     if not details and one.since is not None:
-        statement += f" ({units.duration(now - one.since)})"
+        statement += f" {glyphs.dot} for {units.duration(max(0.0, now - one.since))}"
     rows = []
     for number, row in _rows(statement, width - len(head)):
         rows.append(line(Span(head if number == 0 else " " * len(head), tone), Span(row, Tone.STRONG)))

@@ -40,10 +40,11 @@ class ReportEditor(TextArea):
     """
 
     def __init__(self, send: SendEdit, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(soft_wrap=True, read_only=True, show_line_numbers=False, max_checkpoints=1, id=id)
-        self._send = send
+        # The base class already moves the cursor while it is made.
         self._own = EditHistory()
         self._merging = False
+        super().__init__(soft_wrap=True, read_only=True, show_line_numbers=False, max_checkpoints=1, id=id)
+        self._send = send
         self._version: int | None = None
         self._last_sent = 0
         self._applied = 0

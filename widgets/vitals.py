@@ -12,12 +12,13 @@ from widgets import units
 from widgets.canvas import LineCanvas
 from widgets.glyphs import ASCII, STATE_TONES, UNICODE, Glyphs
 from widgets.ink import Line, Span, Tone, cells, keep_tail, line, line_cells
-from widgets.source_state import combine, current
+from widgets.source_state import PanelState, combine, current
 
 WIDE = 150
 """From this width on one line holds all."""
 
 _SHORT = {"gpu_nvml": "gpu", "gpu_dcgm": "dcgm", "cluster": "pods"}
+_SHORTER = {"latency": "lat", "process": "proc"}
 _SILENT = ("engine",)
 """Sources whose lamp is drawn only when something is wrong."""
 _SEVERITY_TONES = {"Critical": Tone.BAD, "High": Tone.BAD, "Medium": Tone.WARN}
@@ -47,7 +48,7 @@ class Vitals(LineCanvas):
     """One line on wide terminals, two on narrow ones, at the top of the screen."""
 
     DEFAULT_CSS = """
-    Vitals { dock: top; height: 2; overflow-y: hidden; background: $panel; padding: 0; }
+    Vitals { height: 2; overflow-y: hidden; background: $panel; padding: 0; }
     """
     can_focus = False
 
@@ -89,6 +90,8 @@ def vitals_lines(
 ) -> list[Line]:
     """The vitals for `width` columns: what has no room is left out by priority, a problem never before a fine lamp."""
     lamp_row = lamps(snapshot, now, glyphs)
+    if width < WIDE and _total(lamp_row) > width - 1:
+        lamp_row = lamps(snapshot, now, glyphs, brief=True)
     if width >= WIDE:
         head = _head(snapshot, now, glyphs, width - min(_total(lamp_row) + 4, width // 2), pause)
         room = width - line_cells(head) - 4
@@ -139,8 +142,17 @@ def _severity(snapshot: Snapshot, now: float, glyphs: Glyphs) -> Span:
     return Span("no findings, but blind spots", Tone.WARN) if blind else Span(f"{glyphs.ok} no findings", Tone.GOOD)
 
 
-def lamps(snapshot: Snapshot, now: float, glyphs: Glyphs = UNICODE) -> list[tuple[SourceState, Line]]:
-    """One lamp per source or kind of source: sign, short name, the state where it is a problem, age of the data."""
+def lamps(
+    snapshot: Snapshot,
+    now: float,
+    glyphs: Glyphs = UNICODE,
+    *,
+    brief: bool = False,
+) -> list[tuple[SourceState, Line]]:
+    """One lamp per source or kind of source: sign, short name, the state where it is a problem, age of the data.
+
+    `brief` leaves the state to the sign.
+    """
     kinds: dict[str, list[SourceHealth]] = {}
     for name, health in snapshot.sources.items():
         if health.state is not SourceState.OFF:
@@ -150,23 +162,25 @@ def lamps(snapshot: Snapshot, now: float, glyphs: Glyphs = UNICODE) -> list[tupl
         state = combine(healths, now)
         if kind in _SILENT and state.state not in PROBLEM_STATES:
             continue
-        name = _SHORT.get(kind, kind)
-        if len(healths) > 1:
-            name += f" {len(healths) - len(state.problems)}/{len(healths)}"
-        text = f"{glyphs.state[state.state]} {name}"
-        if state.state in PROBLEM_STATES:
-            text += f" {state.state}"
-        elif state.state is SourceState.STARTING:
-            text += " starting"
-        age_s = state.age_s
-        age = "" if age_s is None else " <2s" if age_s < 2 else f" {units.age(age_s)}"
-        tone = STATE_TONES[state.state]
-        parts = [Span(text, tone if state.state is not SourceState.LIVE else Tone.PLAIN), Span(age, Tone.DIM)]
-        if state.state is SourceState.LIVE:
-            sign, rest = text[:1], text[1:]
-            parts = [Span(sign, tone), Span(rest), Span(age, Tone.DIM)]
-        found.append((state.state, line(*parts)))
+        found.append((state.state, _lamp(kind, state, len(healths), glyphs, brief=brief)))
     return found
+
+
+def _lamp(kind: str, state: PanelState, sources: int, glyphs: Glyphs, *, brief: bool) -> Line:
+    name = _SHORT.get(kind, kind)
+    if brief:
+        name = _SHORTER.get(name, name)
+    if sources > 1:
+        name += f" {sources - len(state.problems)}/{sources}"
+    sign = glyphs.state[state.state] if brief else f"{glyphs.state[state.state]} "
+    tone = STATE_TONES[state.state]
+    worded = not brief and state.state is not SourceState.LIVE
+    parts = [Span(sign, tone), Span(name, Tone.PLAIN if state.state is SourceState.LIVE else tone)]
+    if worded:
+        parts.append(Span(f" {state.state}", tone))
+    if state.age_s is not None:
+        parts.append(Span(f" {'<2s' if state.age_s < 2 else units.age(state.age_s)}", Tone.DIM))
+    return line(*parts)
 
 
 def _fitting(found: Sequence[tuple[SourceState, Line]], room: int, glyphs: Glyphs) -> Line:

@@ -101,7 +101,7 @@ def _prose(text: str, width: int) -> list[Line]:
             blocks.append(row.strip())
         else:
             blocks[-1] += f" {row.strip()}"
-    kept = [block.replace("`", "") for block in blocks if not block.startswith("#")]
+    kept = [block.replace("`", "").replace("**", "") for block in blocks if not block.startswith("#")]
     while kept and not kept[0]:
         del kept[0]
     return [line(row) for block in kept for row in (wrap(block, width) or [""])]

@@ -1,4 +1,4 @@
-"""The six panels of the console and the sources that each of them draws."""
+"""The six panels of the console."""
 
 from __future__ import annotations
 
@@ -11,17 +11,6 @@ from widgets.logs_panel import LogsPanel
 from widgets.panel import Panel
 from widgets.pods_panel import PodsPanel
 from widgets.report_editor import ReportPanel, SendEdit
-
-SOURCES = {
-    "gpu": ("gpu*",),
-    "pods": ("pods*",),
-    "logs": ("logs*",),
-    "latency": ("latency*",),
-    "findings": ("engine",),
-    "report": ("engine",),
-}
-"""Names of sources by panel; `*` stands for however many there are of a kind."""
-
 
 @dataclass(frozen=True, slots=True)
 class Panels:
@@ -54,10 +43,10 @@ def build_panels(send_edit: SendEdit, *, ascii_only: bool) -> Panels:
         ascii_only: draw with ASCII signs.
     """
     return Panels(
-        gpu=GpuPanel(sources=SOURCES["gpu"], id="gpu", ascii_only=ascii_only),
-        pods=PodsPanel(sources=SOURCES["pods"], id="pods", ascii_only=ascii_only),
-        logs=LogsPanel(sources=SOURCES["logs"], id="logs", ascii_only=ascii_only),
-        latency=LatencyPanel(sources=SOURCES["latency"], id="latency", ascii_only=ascii_only),
-        findings=FindingsPanel(sources=SOURCES["findings"], id="findings", ascii_only=ascii_only),
-        report=ReportPanel(send_edit, sources=SOURCES["report"], id="report", ascii_only=ascii_only),
+        gpu=GpuPanel(id="gpu", ascii_only=ascii_only),
+        pods=PodsPanel(sources=("pods*",), id="pods", ascii_only=ascii_only),
+        logs=LogsPanel(sources=("logs*",), id="logs", ascii_only=ascii_only),
+        latency=LatencyPanel("Latency", sources=("latency*",), id="latency", ascii_only=ascii_only),
+        findings=FindingsPanel(id="findings", ascii_only=ascii_only),
+        report=ReportPanel(send_edit, id="report", ascii_only=ascii_only),
     )

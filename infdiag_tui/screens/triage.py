@@ -37,7 +37,6 @@ class TriageScreen(Screen[None]):
         on_failure: called once when the engine has no session and never will.
     """
 
-    CSS_PATH = "triage.tcss"
     AUTO_FOCUS = None
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(",".join(action.keys), action.target, action.title, show=False, id=action.id, tooltip=action.help)
@@ -240,13 +239,20 @@ class TriageScreen(Screen[None]):
 
     def action_log_follow(self) -> None:
         """Goes to the newest log line."""
-        self.action_show_panel("logs")
+        self._show_logs()
         self.logs_panel.action_follow()
 
     def action_log_error(self, direction: int) -> None:
         """Goes to the next or previous error line."""
-        self.action_show_panel("logs")
+        self._show_logs()
         self.logs_panel.action_error(direction)
+
+    def _show_logs(self) -> None:
+        """Goes to the logs; a panel that was hidden has no lines to move among yet."""
+        shown = self._frozen or self.snapshot
+        if shown is not None and not self.logs_panel.size.area:
+            self.logs_panel.tail.show_logs(shown.logs)
+        self.action_show_panel("logs")
 
     def flush(self) -> None:
         """Sends the engine what the operator typed in the last moment."""
