@@ -8,10 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-_QUARTER_S = 900.0
+_ZONE_STEP_S = 1800.0
 _MAX_OFFSET_S = 14 * 3600.0
 _FUTURE_S = 300.0
-_CLOSE_S = 60.0
+_CLOSE_S = 10.0
 _OLDEST_S, _NEWEST_S = 946_684_800.0, 4_102_444_800.0  # the years 2000 to 2100
 
 
@@ -114,7 +114,7 @@ class Zone:
     def calibrate(self, stamp: Stamp, written_at: float) -> None:
         """Learns the zone from a zoneless stamp of a line known to be written at `written_at`, if the two fit."""
         ahead_s = stamp.seconds - written_at
-        offset_s = round(ahead_s / _QUARTER_S) * _QUARTER_S
+        offset_s = round(ahead_s / _ZONE_STEP_S) * _ZONE_STEP_S
         if not stamp.zoned and abs(offset_s) <= _MAX_OFFSET_S and abs(ahead_s - offset_s) <= _CLOSE_S:
             self._known_s = offset_s
 

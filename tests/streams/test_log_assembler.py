@@ -196,11 +196,12 @@ LINES = st.lists(
     st.text(max_size=60)
     | st.sampled_from(
         [
-            *TRACEBACK.split("\n"), "", "During handling of the above exception, another exception occurred:", "panic: x",
+            *TRACEBACK.split("\n"), "", "panic: x",
+            "During handling of the above exception, another exception occurred:",
             "  indented", "}", "2026-01-01T12:00:00Z stdout P part", "2026-01-01T12:00:00Z stdout F", "Caused by: q",
             "[rank0]: Traceback (most recent call last):", "[rank0]:",
-            "(E pid=1) ERROR 01-02 15:04:05 [c.py:7] ValueError: y",
-            "(E pid=1) ERROR 01-02 15:04:05 [c.py:7] Traceback (most recent call last):", "\x0c", "\x00", "{", '{"a":1}',
+            "(E pid=1) ERROR 01-02 15:04:05 [c.py:7] ValueError: y", "\x0c",
+            "(E pid=1) ERROR 01-02 15:04:05 [c.py:7] Traceback (most recent call last):", "\x00", "{", '{"a":1}',
         ],
     ),
     max_size=25,
