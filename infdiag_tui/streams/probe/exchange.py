@@ -13,6 +13,7 @@ from infdiag_tui.clock import Clock
 from infdiag_tui.model import ErrorKind, Reply
 from infdiag_tui.streams.probe.certificate import served_validity
 from infdiag_tui.streams.probe.failure import Failure, classify, timed_out
+from infdiag_tui.streams.probe.open_loop import wait_until
 from infdiag_tui.streams.probe.phases import CURRENT_WIRE, WireTimes
 from infdiag_tui.streams.probe.plan import Plan
 from infdiag_tui.streams.probe.protocols import MAX_REPLY_BYTES, Answer, BadReplyError, excerpt, reader_for
@@ -71,15 +72,17 @@ class Prober:
         self._expiry: tuple[float, str] | None = None
 
     async def probe(self, due: float) -> Outcome:
-        """Sends the request that was due at `due` (monotonic seconds). Raises nothing but cancellation and defects."""
-        lateness_ms = max(0.0, self._clock.monotonic() - due) * 1e3
+        """Waits until `due` (monotonic seconds) and sends the request. Raises nothing but cancellation and defects."""
         progress = _Progress(WireTimes(self._clock.monotonic))
+        request = self._request(progress.wire)
+        await wait_until(due, self._clock.monotonic)
+        lateness_ms = max(0.0, self._clock.monotonic() - due) * 1e3
         try:
             async with asyncio.timeout(self._plan.timeout_s):
-                result = await self._attempt(progress)
+                result = await self._attempt(request, progress)
                 if isinstance(result, Failure) and self._lost_to_idle_close(result, progress):
                     progress = _Progress(WireTimes(self._clock.monotonic))
-                    result = await self._attempt(progress)
+                    result = await self._attempt(self._request(progress.wire), progress)
         except TimeoutError:
             result = timed_out(progress.wire, self._plan.timeout_s, self._plan.server)
         ended = progress.wire.ended_at
@@ -130,16 +133,14 @@ class Prober:
             lateness_ms=lateness_ms,
         )
 
-    async def _attempt(self, progress: _Progress) -> Answer | Failure:
+    def _request(self, wire: WireTimes) -> httpx.Request:
+        plan = self._plan
+        extensions = {"trace": wire.trace}
+        return httpx.Request(plan.method, plan.url, headers=plan.headers, content=plan.body, extensions=extensions)
+
+    async def _attempt(self, request: httpx.Request, progress: _Progress) -> Answer | Failure:
         plan, wire = self._plan, progress.wire
         CURRENT_WIRE.set(wire)
-        request = httpx.Request(
-            plan.method,
-            plan.url,
-            headers=plan.headers,
-            content=plan.body,
-            extensions={"trace": wire.trace},
-        )
         try:
             response = await self._transport.handle_async_request(request)
             try:

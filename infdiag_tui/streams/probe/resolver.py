@@ -63,8 +63,12 @@ class Resolver:
             error: Exception | None = None
             try:
                 addresses = _in_turns(self._lookup(host, port, type=socket.SOCK_STREAM))
-            except (OSError, UnicodeError) as caught:
+                if not addresses:
+                    error = socket.gaierror(socket.EAI_NODATA, "the name has no IP address")
+            except OSError as caught:
                 error = caught
+            except UnicodeError:  # a label that is empty or too long for the DNS
+                error = socket.gaierror(socket.EAI_NONAME, "this cannot be a host name")
             try:
                 loop.call_soon_threadsafe(settle, addresses, error)
             except RuntimeError:

@@ -7,13 +7,14 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
-import anyio._backends._asyncio  # noqa: F401 - anyio would import it during the first request and charge that for it
+import anyio._backends._asyncio  # noqa: F401 - httpcore's locks would import it during the first request
 import h11  # noqa: F401 - httpcore would import it during the first connection
 import httpcore
 import httpx
 
 from infdiag_tui.streams.probe.phases import CURRENT_WIRE, Stage
 from infdiag_tui.streams.probe.resolver import Resolver, literal_address
+from infdiag_tui.streams.probe.sockets import SocketStream
 
 _NEXT_ADDRESS_AFTER_S = 0.25
 """RFC 8305 section 5: the recommended delay before the next address is tried beside the first."""
@@ -27,20 +28,19 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
-        self._sockets = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - httpcore's signature
+        local_address: str | None = None,  # noqa: ARG002 - never given here
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - never given here
     ) -> httpcore.AsyncNetworkStream:
-        """A connected stream; raises `httpcore.ConnectError` from the `OSError` (`socket.gaierror` for the name)."""
+        """A connected stream; raises `OSError` (`socket.gaierror` for the name)."""
 
         async def connect(address: str) -> httpcore.AsyncNetworkStream:
-            return await self._sockets.connect_tcp(address, port, timeout, local_address, socket_options)
+            return await SocketStream.open(address, port)
 
         return await race(await self._addresses(host, port), connect)
 
@@ -57,12 +57,7 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
             wire.stage = Stage.DNS
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        try:
-            addresses = await self._resolver.resolve(host, port)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(error) from error
-        if not addresses:
-            raise httpcore.ConnectError(f"{host} has no IP address")
+        addresses = await self._resolver.resolve(host, port)
         if wire is not None:
             wire.resolved(loop.time() - begin)
         return addresses
