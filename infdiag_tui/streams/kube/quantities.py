@@ -33,7 +33,7 @@ def quantity(text: str) -> float | None:
 
     Source: the serialised form of `resource.Quantity` in Kubernetes' API conventions.
     """
-    digits = text.rstrip("nukmMGTPEi")
+    digits = text.rstrip("nukmKMGTPEi")
     factor = _FACTORS.get(text[len(digits) :])
     if factor is None:
         return None
