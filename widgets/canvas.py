@@ -37,6 +37,7 @@ class LineCanvas(ScrollView):
         & > .tone--mark { color: $text-primary; text-style: bold; }
         & > .tone--found { color: $text-primary; text-style: bold underline; }
         & > .canvas--cursor { background: $primary 30%; text-style: bold; }
+        &:ansi > .canvas--cursor, &:nocolor > .canvas--cursor { text-style: reverse; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {*(f"tone--{tone}" for tone in Tone), "canvas--cursor"}

@@ -10,13 +10,14 @@ from infdiag_tui.model import SeriesView
 from widgets import units
 from widgets.canvas import LineCanvas
 from widgets.ink import Line, Span, Tone, cells, clip, columns, fit, line
-from widgets.scale import Range, Scale, fitting, sort_into_columns
+from widgets.scale import Range, Scale, fitting, sort_into_columns, usable, usable_time
 
 _LEFT_DOTS = (0x40, 0x04, 0x02, 0x01)
 _RIGHT_DOTS = (0x80, 0x20, 0x10, 0x08)
 """Braille dots of a cell's two columns, from the bottom up (Unicode block U+2800)."""
 _LEAST_PLOT_WIDTH = 8
 _LEAST_AXIS_HEIGHT = 4
+_SHORTEST_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +127,9 @@ def _labels(scale: Scale, spec: ChartSpec, rows: int) -> list[str]:
 
 def _measure(spec: ChartSpec, width: int, rows: int) -> _Plot:
     dots_x, dots_y = (1, 1) if spec.ascii_only else (2, 4)
-    span_s = spec.span_s if math.isfinite(spec.span_s) and spec.span_s > 0 else 1.0
+    span_s = spec.span_s if usable_time(spec.span_s) and spec.span_s >= _SHORTEST_S else _SHORTEST_S
     cell_s = span_s / width
-    now = spec.now if math.isfinite(spec.now) else 0.0
+    now = spec.now if usable_time(spec.now) else 0.0
     # The last column is the one that `now` lies in: whole cells keep earlier columns where they were.
     end = (math.floor(now / cell_s) + 1) * cell_s
     return _Plot(width, rows, dots_x, dots_y, end - span_s, cell_s / dots_x)
@@ -147,9 +148,9 @@ def _draw(points: SeriesView, spec: ChartSpec, scale: Scale, plot: _Plot) -> lis
     )
     dots = _dots(ranges, scale, plot, area=spec.area)
     limit_row = None
-    if spec.limit is not None and scale.low <= spec.limit <= scale.high:
+    if spec.limit is not None and usable(spec.limit) and scale.low <= spec.limit <= scale.high:
         limit_row = plot.height - 1 - scale.row(spec.limit, plot.rows) // plot.dots_y
-    marked = {math.floor((at - plot.start) / (plot.step_s * plot.dots_x)) for at in spec.marks if math.isfinite(at)}
+    marked = {math.floor((at - plot.start) / (plot.step_s * plot.dots_x)) for at in spec.marks if usable_time(at)}
     lines: list[Line] = []
     for row in range(plot.height):
         marks = marked if row == plot.height - 1 else set()

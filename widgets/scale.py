@@ -11,7 +11,21 @@ _GAP_FACTOR = 3.5
 """Points this many usual distances apart have something missing between them. Thinned history changes its distance by
 a factor of two at a time, which is no gap."""
 
+_LARGEST = 1e300
+"""Beyond this even a difference of two values may overflow."""
+_LATEST = 1e15
+
 Range = tuple[float, float]
+
+
+def usable(value: float | None, largest: float = _LARGEST) -> bool:
+    """True for a number that can be drawn."""
+    return value is not None and abs(value) <= largest  # never true of NaN
+
+
+def usable_time(at: float) -> bool:
+    """True for a time that can be placed."""
+    return usable(at, _LATEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,8 @@ def nice_ceiling(value: float, base: int = 10) -> float:
 
 def fitting(values: Sequence[float], low: float | None, high: float | None, base: int = 10) -> Scale:
     """A scale for finite `values`: given ends are kept, open ends become round, zero is included."""
-    finite = [value for value in values if math.isfinite(value)]
+    finite = [value for value in values if usable(value)]
+    low, high = (end if usable(end) else None for end in (low, high))
     bottom = (
         low
         if low is not None
@@ -55,8 +70,8 @@ def fitting(values: Sequence[float], low: float | None, high: float | None, base
     top = high if high is not None else nice_ceiling(max(finite, default=0.0), base)
     if not top > bottom:
         top = bottom + 1.0
-    if not math.isfinite(top - bottom) or top - bottom == 0 or bottom == top:
-        return Scale(0.0, 1.0)
+    if not top > bottom:  # one more is lost on a number that large
+        top = bottom + abs(bottom)
     return Scale(bottom, top)
 
 
@@ -90,11 +105,11 @@ def sort_into_columns(
     before: tuple[float, float] | None = None
     for index, (at, raw) in enumerate(zip(times, values, strict=False)):
         value = math.nan if raw is None else raw
-        if not (math.isfinite(value) and math.isfinite(at)):
+        if not (usable(value) and usable_time(at)):
             before = None
             continue
-        low = min(value, lows[index]) if index < len(lows) and math.isfinite(lows[index]) else value
-        high = max(value, highs[index]) if index < len(highs) and math.isfinite(highs[index]) else value
+        low = min(value, lows[index]) if index < len(lows) and usable(lows[index]) else value
+        high = max(value, highs[index]) if index < len(highs) and usable(highs[index]) else value
         column = _column(at, start, step_s, count)
         if before is not None and at - before[0] <= (gap_s if gap_s is not None else _usual_gap(times, index)):
             first = _column(before[0], start, step_s, count)
