@@ -18,7 +18,7 @@ from infdiag_tui.streams.log_assembler import LineAssembler
 from infdiag_tui.streams.log_follow import FollowedFile
 from infdiag_tui.streams.log_formats import parse_line
 from infdiag_tui.streams.log_io import FileCalls
-from infdiag_tui.streams.log_parts import Part, last_lines, rotated_parts
+from infdiag_tui.streams.log_parts import Part, last_lines, open_between, rotated_parts
 from infdiag_tui.streams.log_times import Zone, local_offset_s
 from infdiag_tui.streams.log_trouble import Trouble, explain, unsuitable
 from infdiag_tui.text import one_line
@@ -58,8 +58,8 @@ class LogFileStream:
         self._files: list[FollowedFile] = []
         self._until: dict[FollowedFile, float] = {}
         """Rotated files and when (monotonic) to stop reading them."""
-        self._left_off: FollowedFile | None = None
-        """The file that was being read when `observe` last ended; closed, but its position counts."""
+        self._left_off: list[FollowedFile] = []
+        """The files that were being read when `observe` last ended; closed, but their positions count."""
         self._raw: deque[tuple[str, int, float]] = deque()
         self._ready: deque[Observation] = deque()
         self._begun = False
@@ -163,7 +163,10 @@ class LogFileStream:
         if not stat.S_ISREG(new.mode) or (current is not None and new.identity == current.identity):
             await self._shut(new)  # it changed between looking and opening; the next look sees what it is
             return
-        before = current or self._left_off
+        for older in self._left_off[:-1]:
+            if not await self._reopen(older):
+                self._flush_line(older)
+        before = current or (self._left_off[-1] if self._left_off else None)
         if before is None:
             if not self._begun:
                 await self._begin(new)
@@ -176,7 +179,7 @@ class LogFileStream:
             await self._add_between(before, new, is_open=current is not None)
         if current is not None:
             self._until[current] = self._clock.monotonic() + _LINGER_S
-        self._begun, self._left_off = True, None
+        self._begun, self._left_off = True, []
         self._files.append(new)
 
     async def _begin(self, new: FollowedFile) -> None:
@@ -200,45 +203,47 @@ class LogFileStream:
 
     async def _add_between(self, before: FollowedFile, new: FollowedFile, *, is_open: bool) -> None:
         """Adds what lies between the file read last and the new one: the rest of the former, parts in between."""
-        parts = await self._parts()
-        known = {before.identity, new.identity}
-        renamed = next((part for part in parts if part.identity == before.identity), None)
-        if not is_open:
-            rest = None if renamed is None else await self._open_rest(renamed, before)
-            if rest is None:
-                self._flush_line(before)
-                self._warn_of(
-                    f"{self._shown} was replaced while it was not read",
-                    "lines between may be missing here; look at its rotated parts",
-                )
-        if renamed is None:
+        if not is_open and not await self._reopen(before):
+            self._flush_line(before)
+            self._warn_of(
+                f"{self._shown} was replaced while it was not read",
+                "lines between may be missing here; look at its rotated parts",
+            )
+        try:
+            opened = await self._calls.open_all(lambda: open_between(self.path, before.identity, new.identity))
+        except OSError as error:
+            self._warn_of(
+                f"the folder of {self._shown} can't be listed: {error.strerror}", "rotated parts are not read"
+            )
             return
-        known.update(file.identity for file in self._files)
-        for part in parts[parts.index(renamed) + 1 :]:
-            if part.identity not in known and not part.gzipped:
-                await self._add_part(part)
+        for file in opened:
+            self._add_done(FollowedFile(self.path, file, self._calls))
+
+    async def _reopen(self, before: FollowedFile) -> bool:
+        """Goes on with a file that was renamed while it was not open; False if it isn't found."""
+        for part in await self._parts():
+            if part.identity == before.identity and (rest := await self._open_rest(part, before)) is not None:
+                self._add_done(rest)
+                return True
+        return False
+
+    def _add_done(self, file: FollowedFile) -> None:
+        """Adds a file that nobody writes any more."""
+        self._files.append(file)
+        self._until[file] = self._clock.monotonic()
 
     async def _open_rest(self, part: Part, before: FollowedFile) -> FollowedFile | None:
-        """Continues `before` in a part that holds what was read of it; None if this part does not."""
-        with suppress(OSError):
+        """Opens a part where reading `before` left off; None if it does not hold what was read of it."""
+        try:
             file = await FollowedFile.open(part.path, self._calls)
-            if await file.continues(before, await file.size_bytes()):
-                await file.seek(before.offset)
-                file.splitter = before.splitter
-                self._files.append(file)
-                self._until[file] = self._clock.monotonic()
-                return file
-            await self._shut(file)
+        except OSError:
+            return None  # gone or unreadable: the caller tells what is missing
+        if await file.continues(before, await file.size_bytes()):
+            await file.seek(before.offset)
+            file.splitter = before.splitter
+            return file
+        await self._shut(file)
         return None
-
-    async def _add_part(self, part: Part) -> None:
-        with suppress(FileNotFoundError):  # rotated once more: the next look finds it under its new name
-            file = await FollowedFile.open(part.path, self._calls)
-            if file.identity == part.identity:
-                self._files.append(file)
-                self._until[file] = self._clock.monotonic()
-            else:
-                await self._shut(file)
 
     async def _rewind(self, current: FollowedFile) -> None:
         """The file was truncated; if it was copied before, the unread rest is in the copy."""
@@ -252,8 +257,8 @@ class LogFileStream:
         if rest is None:
             self._flush_line(current)
         else:
-            self._files.remove(rest)
             self._files.insert(self._files.index(current), rest)
+            self._until[rest] = self._clock.monotonic()
         fresh = await FollowedFile.open(self.path, self._calls)
         self._files[self._files.index(current)] = fresh
         await self._shut(current)
@@ -334,11 +339,8 @@ class LogFileStream:
 
     async def _close(self) -> None:
         files, self._files = self._files, []
+        self._left_off = files or self._left_off
         for file in files:
-            if file is files[-1]:
-                self._left_off = file
-            else:
-                self._flush_line(file)
             await self._shut(file)
         self._until.clear()
         self._calls.close()

@@ -98,14 +98,19 @@ class FileCalls:
         Raises:
             OSError: it can't be opened.
         """
-        opening = self.executor.submit(_open, path)
+        (file,) = await self.open_all(lambda: [open_raw(path)])
+        return file
+
+    async def open_all(self, opener: Callable[[], list[io.FileIO]]) -> list[AsyncFileIO]:
+        """The files that the blocking `opener` opens."""
+        opening = self.executor.submit(opener)
         try:
             raw = await self.wait(asyncio.wrap_future(opening))
         except BaseException:
-            opening.add_done_callback(_close_late)  # cancelled meanwhile: nobody else will close it
+            opening.add_done_callback(_close_late)  # cancelled meanwhile: nobody else will close them
             raise
-        file: AsyncFileIO = threadpool.wrap(raw, loop=asyncio.get_running_loop(), executor=self.executor)
-        return file
+        loop = asyncio.get_running_loop()
+        return [threadpool.wrap(file, loop=loop, executor=self.executor) for file in raw]
 
     def close(self) -> None:
         """Ends the thread, unless a call hangs: then it stays, so that a retry does not start another."""
@@ -113,10 +118,12 @@ class FileCalls:
             self.executor.shutdown()
 
 
-def _open(path: Path) -> io.FileIO:
+def open_raw(path: Path) -> io.FileIO:
+    """`path` opened for reading bytes. Blocks, but not for the writer of a pipe."""
     return io.FileIO(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC))
 
 
-def _close_late(opening: Future[io.FileIO]) -> None:
+def _close_late(opening: Future[list[io.FileIO]]) -> None:
     if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+        for file in opening.result():
+            file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -10,22 +11,27 @@ from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
-from infdiag_tui.streams.log_io import FileCalls
+from infdiag_tui.streams.log_io import FileCalls, open_raw
 from infdiag_tui.streams.log_splitter import LineSplitter
 
 _SUFFIX = re.compile(
     r"[.-](?:\d{1,3}|\d{4}-?\d\d-?\d\d(?:[-_.T]?\d\d[-:]?\d\d(?:[-:]?\d\d)?)?(?:[.-]\d{1,10})?)(\.gz)?$"
 )
+_ATTEMPTS = 8
 _CHUNK_BYTES = 262_144
 _MAX_READ_BYTES = 512 * 1024 * 1024
 _MAX_KEPT_CHARACTERS = 32 * 1024 * 1024
+
+
+Identity = tuple[int, int]
+"""Device and inode."""
 
 
 class Part(NamedTuple):
     """A rotated part; `identity` is its device and inode."""
 
     path: Path
-    identity: tuple[int, int]
+    identity: Identity
     size_bytes: int
     mtime_ns: int
 
@@ -58,6 +64,49 @@ def rotated_parts(path: Path) -> list[Part]:
                 identity = (info.st_dev, info.st_ino)
                 found.append(Part(Path(entry.path), identity, info.st_size, info.st_mtime_ns))
     return sorted(found, key=lambda part: _age_key(part.path.name))
+
+
+def open_between(path: Path, before: Identity, after: Identity) -> list[io.FileIO]:
+    """Opens the parts that were rotated after the file `before` and before the file `after`, oldest first. Blocks.
+
+    A writer may rotate once more while this looks; then it looks again. Compressed parts are not opened.
+
+    Raises:
+        OSError: the folder can't be read.
+    """
+    files: list[io.FileIO] = []
+    for _ in range(_ATTEMPTS):
+        for file in files:
+            file.close()
+        parts = rotated_parts(path)
+        files = _open_parts(_between(parts, before, after))
+        names = [(part.path, part.identity) for part in parts]
+        if names == [(part.path, part.identity) for part in rotated_parts(path)]:
+            break
+    return files
+
+
+def _between(parts: list[Part], before: Identity, after: Identity) -> list[Part]:
+    order = [part.identity for part in parts]
+    if before not in order:
+        return []
+    end = order.index(after) if after in order else len(order)
+    return [part for part in parts[order.index(before) + 1 : end] if not part.gzipped]
+
+
+def _open_parts(parts: list[Part]) -> list[io.FileIO]:
+    files = []
+    for part in parts:
+        try:
+            file = open_raw(part.path)
+        except FileNotFoundError:
+            continue  # renamed meanwhile, which the second listing shows
+        info = os.fstat(file.fileno())
+        if (info.st_dev, info.st_ino) == part.identity:
+            files.append(file)
+        else:
+            file.close()
+    return files
 
 
 def _is_part(name: str, real: Path) -> bool:

@@ -336,18 +336,20 @@ async def test_a_restart_continues_without_loss_or_repetition(log: Path) -> None
 
 
 async def test_stopping_at_any_entry_loses_none(log: Path) -> None:
-    stream, got = make(log), list[str]()
-    append(log, "".join(f"{number}\n" for number in range(2000)))
-    stream._backlog_lines = 5000
+    stream, got, runs = make(log, backlog=5000), list[str](), 0
+    append(log, "".join(f"{number}\n" for number in range(1000)))
     async with asyncio.timeout(30):
         while len(got) < 2000:
-            taken = 0
+            runs, taken = runs + 1, 0
+            if runs == 2:
+                log.rename(log.with_name("app.log.1"))
+                append(log, "".join(f"{number}\n" for number in range(1000, 2000)))
             async with aclosing(cast("AsyncGenerator[Observation, None]", stream.observe())) as observations:
                 async for seen in observations:
                     if isinstance(seen, LogLine):
                         got.append(seen.text)
                         taken += 1
-                    if taken == 301 or len(got) == 2000:
+                    if taken == 101 or len(got) == 2000:
                         break
     assert got == [str(number) for number in range(2000)]
 
