@@ -16,7 +16,7 @@ from infdiag_tui.model import PROBLEM_STATES, Snapshot, SourceState
 from widgets import source_state, units
 from widgets.canvas import LineCanvas
 from widgets.glyphs import ASCII, STATE_TONES, UNICODE
-from widgets.ink import Line, Span, Tone, cells, clip, in_ascii, muted, wrap
+from widgets.ink import Line, Span, Tone, cells, clip, flat, in_ascii, muted, wrap
 from widgets.source_state import PanelState
 
 _TONE_STYLES = {
@@ -237,6 +237,7 @@ def _states(panel: PanelState) -> Sequence[SourceState]:
 def _toned(text: str, tone: Tone) -> Content:
     """Border text: Content is drawn as it stands, a plain string would be parsed as markup."""
     style = _TONE_STYLES.get(tone, "bold")
+    text = flat(text)
     return Content.styled(text, style) if text else Content(" ")
 
 
