@@ -21,6 +21,8 @@ _T = TypeVar("_T")
 OPEN_TIMEOUT_S = 20.0
 """Without persistence mode the driver starts every card anew, which takes seconds on a large machine."""
 READ_TIMEOUT_S = 5.0
+REOPEN_S = 30.0
+"""How often the driver is opened anew while a card is lost: a card that was reset shows up only then."""
 RETRY_HUNG_S = 2.0
 
 
@@ -48,6 +50,7 @@ class GpuNvmlStream:
         has_dcgm: bool = False,
         open_timeout_s: float = OPEN_TIMEOUT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
+        reopen_s: float = REOPEN_S,
     ) -> None:
         self.stale_after_s = max(10.0, 3 * interval_s)
         self._interval_s = interval_s
@@ -55,6 +58,7 @@ class GpuNvmlStream:
         self._has_dcgm = has_dcgm
         self._open_timeout_s = open_timeout_s
         self._read_timeout_s = read_timeout_s
+        self._reopen_s = reopen_s
         self._thread = SoleThread("nvml", context.clock.monotonic)
         self._reader: NvmlReader | None = None
 
@@ -87,7 +91,8 @@ class GpuNvmlStream:
         from infdiag_tui.streams.nvml_reader import NvmlReader
 
         if self._reader is None:
-            self._reader = NvmlReader(self._clock.now, self._clock.monotonic, has_dcgm=self._has_dcgm)
+            clock = self._clock
+            self._reader = NvmlReader(clock.now, clock.monotonic, has_dcgm=self._has_dcgm, reopen_s=self._reopen_s)
         return self._reader
 
     async def _call(self, function: Callable[[], _T], timeout_s: float) -> _T:

@@ -22,17 +22,24 @@ from infdiag_tui.streams.nvml_fields import Card, open_card, read_card, read_ins
 from infdiag_tui.streams.nvml_xid import XidWatch
 from infdiag_tui.text import one_line
 
-REOPEN_S = 30.0
-"""How often the driver is opened anew while a card is lost: a card that was reset shows up only then."""
-
 
 class NvmlReader:
     """Reads all GPUs. Every method blocks and belongs on one thread; `close` never fails.
 
+    While a card is lost, `wants_opening` asks every `reopen_s` for opening the driver anew.
+
     What it knows of cards (last figures, Xids) outlives `close`, so that a card that vanishes stays in sight.
     """
 
-    def __init__(self, now: Callable[[], float], monotonic: Callable[[], float], *, has_dcgm: bool = False) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float],
+        monotonic: Callable[[], float],
+        *,
+        has_dcgm: bool,
+        reopen_s: float,
+    ) -> None:
+        self._reopen_s = reopen_s
         self._now = now
         self._monotonic = monotonic
         self._has_dcgm = has_dcgm
@@ -58,7 +65,7 @@ class NvmlReader:
     @property
     def wants_opening(self) -> bool:
         """True when the driver is closed, or when a lost card is worth another look."""
-        return self._opened_at is None or (bool(self.lost) and self._monotonic() - self._opened_at >= REOPEN_S)
+        return self._opened_at is None or (bool(self.lost) and self._monotonic() - self._opened_at >= self._reopen_s)
 
     def open(self) -> None:
         """Opens the driver, anew if it is open.
@@ -98,7 +105,8 @@ class NvmlReader:
                     read[device.uuid] = device
             except CardLostError as error:
                 lost[card.index] = str(error)
-                read.setdefault(card.uuid, self._known.get(card.uuid, _unread(card, at)))
+                if card.uuid not in self._known:
+                    read[card.uuid] = _unread(card, at)
             except pynvml.NVMLError as error:
                 raise driver_lost(error) from error
         for uuid, last in {**self._known, **read}.items():

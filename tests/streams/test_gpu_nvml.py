@@ -256,6 +256,32 @@ async def test_a_card_that_never_opens_is_named_and_the_others_are_read(driver: 
     assert [o["index"] for o in reading if o["kind"] == "GpuDevice"] == [0]
 
 
+async def test_a_card_lost_before_its_first_reading_is_listed_without_figures(driver: Driver) -> None:
+    busy(driver)
+    driver.set(**{"gpu0.ret.nvmlDeviceGetUtilizationRates": 15})
+    async with watching(driver) as watch:
+        gpu = await watch.gpu()
+    assert (gpu["uuid"], gpu["lost"], gpu["temperature_c"]) == ("GPU-0", "GPU is lost", None)
+
+
+async def test_a_card_that_was_reset_is_back_after_the_driver_was_opened_anew(driver: Driver) -> None:
+    driver.set(count=2, gpu1__handle_ret=15)
+    busy(driver, 0)
+    busy(driver, 1)
+    async with watching(driver, reopen_s=0.2) as watch:
+        assert (await watch.until("Status"))["aspect"] == "GPU 1"
+        driver.set(gpu1__handle_ret=0)
+        status = await watch.until("Status")
+        assert (status["state"], status["aspect"]) == ("live", "GPU 1")
+        assert (await watch.gpu(1))["lost"] == ""
+        assert await watch.end() == []
+    assert not [o for o in watch.seen if o["kind"] == "SourceError"]
+    calls = driver.calls()
+    once = ["nvmlInit", "nvmlEventSetCreate", "nvmlEventSetFree", "nvmlShutdown"]
+    assert len(calls) >= 2 * len(once)
+    assert calls == once * (len(calls) // len(once))
+
+
 async def test_no_card_that_opens_is_a_failure_of_the_source(driver: Driver) -> None:
     driver.set(gpu0__handle_ret=999)
     async with watching(driver) as watch:

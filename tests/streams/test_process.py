@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from infdiag_tui.model import Observation, ProcessState, Sample, SourceState, St
 from infdiag_tui.streams import process
 from infdiag_tui.streams.base import StreamContext
 from infdiag_tui.streams.process import ProcessStream
-from infdiag_tui.streams.process_find import Finder, Missing, _script, finder_for
-from infdiag_tui.streams.process_tree import cpu_spent
+from infdiag_tui.streams.process_find import Finder, Found, Missing, _script, finder_for
+from infdiag_tui.streams.process_tree import Watcher, cpu_spent
 
 # Listens, forks WORKERS children that inherit the socket, and lives until its standard input closes.
 SERVER = """
@@ -300,6 +300,30 @@ async def test_a_socket_table_that_may_not_be_read_is_named_as_forbidden(
 )
 def test_the_script_among_an_interpreters_arguments(arguments: list[str], names: set[str]) -> None:
     assert _script(arguments) == names
+
+
+class Handover:
+    """Finds each of some processes in turn, as a port finder does while a server is replaced without a gap."""
+
+    looked_for = "port 1"
+
+    def __init__(self, pids: list[int]) -> None:
+        self._pids = pids
+
+    def find(self) -> Found | Missing:
+        return Found(psutil.Process(self._pids.pop(0)))
+
+    def still_it(self, tree: Sequence[psutil.Process]) -> bool:
+        return False
+
+
+def test_a_handover_without_a_gap_is_a_restart_whose_cpu_is_not_yet_known(script: Path) -> None:
+    with server(0, script) as old, server(0, script) as new:
+        watcher = Watcher(Handover([old.pid, new.pid]))
+        states = [watcher.read(at, monotonic_s=at).state for at in (1.0, 2.0, 100.0, 101.0)]
+    assert [s.pid for s in states] == [old.pid, old.pid, new.pid, new.pid]
+    assert [s.restarts for s in states] == [0, 0, 1, 1]
+    assert [s.cpu_percent is None for s in states] == [True, False, True, False]
 
 
 def test_cpu_time_of_children_that_come_and_go_never_makes_a_jump() -> None:
