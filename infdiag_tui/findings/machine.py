@@ -26,7 +26,7 @@ def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
         if process.restarts:
             yield Evidence(
                 id="process.restarts",
-                statement=f"{process.looked_for}: another process took its place {process.restarts} times",
+                statement=f"{process.looked_for}: another process took its place ({process.restarts} so far)",
                 verdict=Verdict.WARN,
                 source="process",
                 at=process.at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from infdiag_tui.clock import utc_text
 from infdiag_tui.config import Thresholds
 from infdiag_tui.model import Evidence, Pod, PodUsage, Snapshot, Verdict
 
@@ -53,7 +54,7 @@ def _terminations(pod: Pod, at: float) -> Iterator[Evidence]:
         if container.restart_count:
             yield Evidence(
                 id="pods.restarts",
-                statement=f"{pod.name} restarted {container.restart_count} times (container {container.name})",
+                statement=f"{pod.name} has restarted {_times(container.restart_count)} (container {container.name})",
                 verdict=Verdict.WARN if recent else Verdict.OK,
                 source="pods",
                 at=at,
@@ -63,8 +64,7 @@ def _terminations(pod: Pod, at: float) -> Iterator[Evidence]:
             )
         if end is None or end.reason != "OOMKilled":
             continue
-        age_s = None if finished_at is None else max(0.0, at - finished_at)
-        when = "" if age_s is None else f" {age_s:.0f} s ago" if age_s < 120 else f" {age_s / 60:.0f} min ago"
+        when = "" if finished_at is None else f" at {utc_text(finished_at)}"
         limit = container.memory_limit_bytes
         bound = f" at its limit of {limit / 2**20:.0f} MiB" if limit is not None else ""
         yield Evidence(
@@ -78,6 +78,10 @@ def _terminations(pod: Pod, at: float) -> Iterator[Evidence]:
             threshold=float(limit) if limit is not None else None,
             threshold_source="container memory limit" if limit is not None else "",
         )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _trouble(pod: Pod, at: float) -> Iterator[Evidence]:

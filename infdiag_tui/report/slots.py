@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from infdiag_tui.clock import utc_text
 from infdiag_tui.knowledge import SYMPTOMS
@@ -37,7 +37,7 @@ def slot_values(snapshot: Snapshot) -> Mapping[str, str]:
         "preprocessing": NOT_MEASURED,
         "component": NOT_KNOWN,
         "cause": NOT_KNOWN,
-        "evidence": _joined(one.statement for one in found[:5]) or "nothing over a threshold so far",
+        "evidence": _joined(_few(found)[:5]) or "nothing over a threshold so far",
         "immediate_fix": f"Immediate fix {NOT_KNOWN}",
         "long_term_fix": f"Long-term fix {NOT_KNOWN}",
         "monitoring": "[metric]",
@@ -140,8 +140,19 @@ def _statements(
     prefix: str,
 ) -> str:
     parts = [one.statement for one in evidence if one.id in always]
-    parts += [one.statement for one in found if prefix and one.id.startswith(prefix) and one.id not in always][:6]
+    parts += _few([one for one in found if prefix and one.id.startswith(prefix) and one.id not in always])
     return _joined(parts) or NOT_MEASURED
+
+
+def _few(found: Sequence[Evidence]) -> list[str]:
+    """One statement per kind of finding, with how many other things it holds for as well."""
+    kinds: dict[str, list[str]] = {}
+    for one in found:
+        kinds.setdefault(one.id, []).append(one.statement)
+    return [
+        statements[0] + (f" (and {len(statements) - 1} more like it)" if len(statements) > 1 else "")
+        for statements in kinds.values()
+    ]
 
 
 def _quantile(quantile: Quantile | None) -> str:
