@@ -263,6 +263,8 @@ def _is_token(match: re.Match[str], value: str, before: str, *, quoted: bool) ->
         return False
     if _TEXT_TOKEN.search(before) or _NUMBER.fullmatch(value) or len(value) < 4:
         return False
+    if value[0].isspace() or (len(value) < 8 and value.isalpha()):
+        return False  # a piece of generated text
     if _is_prose(before, match["separator"], quoted=quoted):
         return len(value) >= 6 and value[:1].isalnum()
     return True

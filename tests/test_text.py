@@ -78,6 +78,7 @@ def test_escapes_and_controls_go_and_text_stays(raw: str, shown: str) -> None:
         "first token: 12ms",
         "eos_token='<|endoftext|>'",
         "token_id: 5",
+        '{"token": " the", "logprob": -0.1}',
         "Avg generation throughput: 45.1 tokens/s",
         "token: 12.5 ms",
         "unexpected token: 'foo'",
