@@ -53,6 +53,8 @@ class ContainerRun:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=_LINE_LIMIT_BYTES,
+            # Ctrl+C in a terminal is for the lab, which then ends its replicas.
+            start_new_session=True,
             preexec_fn=tied_to_this_process(),  # safe: one thread starts children here
         )
         return cls(process, ContainerLog(log), limit_bytes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections import Counter
 from http import HTTPStatus
@@ -56,7 +57,6 @@ class Front:
         self._host = host
         self._port = port
         self._backends: dict[str, _Backend] = {}
-        self._turn = 0
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._wanted = True
@@ -205,10 +205,8 @@ class Front:
         return reply
 
     def _choose(self) -> _Backend | None:
-        """The replicas take turns, whatever their load, as behind an ordinary Service."""
-        backends = list(self._backends.values())
-        self._turn += 1
-        return backends[self._turn % len(backends)] if backends else None
+        """Any ready replica, whatever its load, as behind an ordinary Service."""
+        return random.choice(list(self._backends.values())) if self._backends else None
 
 
 async def _exchange(connection: _Connection, request: Head, body: bytes) -> Head | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infdiag_tui.lab.scenarios import Override, scenario_named
+from infdiag_tui.text import one_line
 
 _START_S = 45.0
 _END_S = 5.0
@@ -152,8 +153,8 @@ async def running(
     place = await asyncio.to_thread(_folder, folder)
     process: asyncio.subprocess.Process | None = None
     try:
-        process = await _spawn(scenario, seed, place, overrides or {})
-        yield await _ready(process)
+        process = await _spawn(scenario, seed, place, overrides or {}, temporary=folder is None)
+        yield await _ready(process, place / "lab.log")
     finally:
         if process is not None:
             await _end(process)
@@ -173,6 +174,8 @@ async def _spawn(
     seed: int,
     place: Path,
     overrides: Mapping[str, Override],
+    *,
+    temporary: bool,
 ) -> asyncio.subprocess.Process:
     # The lab's own words: to a file, because a console may own the terminal.
     with (place / "lab.log").open("wb") as words:
@@ -180,6 +183,8 @@ async def _spawn(
             sys.executable,
             *("-m", "infdiag_tui.lab", scenario, "--end-with-stdin"),
             *("--folder", str(place), "--seed", str(seed), "--overrides", json.dumps(dict(overrides))),
+            # If this process is killed, the lab has to clean up after both.
+            *(["--remove-folder"] if temporary else []),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=words,
@@ -197,7 +202,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{inherited}" if inherited else root}
 
 
-async def _ready(process: asyncio.subprocess.Process) -> Lab:
+async def _ready(process: asyncio.subprocess.Process, words: Path) -> Lab:
     if process.stdout is None:
         raise LabError("The lab has no standard output.")
     try:
@@ -206,7 +211,8 @@ async def _ready(process: asyncio.subprocess.Process) -> Lab:
         raise LabError(f"The lab was not ready within {_START_S:.0f} s. Is the machine overloaded?") from error
     if not line:
         code = await process.wait()
-        raise LabError(f"The lab ended with code {code} before it was ready.")
+        last = (await asyncio.to_thread(words.read_text, errors="replace")).strip().rpartition("\n")[2]
+        raise LabError(f"The lab ended with code {code} before it was ready: {one_line(last) or 'it said nothing'}")
     places: dict[str, Any] = json.loads(line)
     places |= {name: Path(places[name]) for name in ("folder", "config_path", "kubeconfig_path")}
     places["log_files"] = tuple(Path(path) for path in places["log_files"])

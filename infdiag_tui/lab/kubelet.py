@@ -86,8 +86,8 @@ class Kubelet:
         if self._http is not None:
             await self._http.close()
 
-    def create_pod(self) -> PodRunner:
-        """A new pod of the ReplicaSet."""
+    def create_pod(self, port: int | None = None) -> PodRunner:
+        """A new pod of the ReplicaSet. One that takes another's place also takes its port, at an address of its own."""
         index = self._created
         self._created += 1
         suffix = "".join(self._names.choices(_SUFFIX, k=5))
@@ -96,7 +96,7 @@ class Kubelet:
             name=f"{manifests.REPLICA_SET}-{suffix}",
             node=NODES[index % len(NODES)],
             ip=ip,
-            port=free_port(ip),
+            port=port or free_port(ip),
             memory_limit_bytes=self._scenario.memory_limit_bytes,
             created_at=time.time(),
         )
@@ -119,7 +119,7 @@ class Kubelet:
         runner = self.runners[pod]
         if runner.deleted_at is None:
             self._spawn(runner.end())
-            self.create_pod()
+            self.create_pod(runner.plan.port)
 
     def log_of(self, pod: str, container: str, *, previous: bool) -> ContainerLog:
         """The container's log, of the current or the previous run."""
@@ -166,6 +166,7 @@ class Kubelet:
 
     def _settings(self, plan: PodPlan, index: int) -> Settings:
         scenario = self._scenario
+        degrade_at = self._began_at + scenario.fault_after_s + index * scenario.fault_stagger_s
         return Settings(
             host=plan.ip,
             port=plan.port,
@@ -174,8 +175,8 @@ class Kubelet:
             seed=self._seed,
             merchants=scenario.merchants,
             calibration_rows=scenario.calibration_rows,
-            lazy_load=scenario.lazy_load,
-            degrade_at=self._began_at + scenario.fault_after_s + index * scenario.fault_stagger_s,
+            lazy_load=scenario.lazy_load and plan.created_at >= self._began_at + scenario.fault_after_s,
+            degrade_at=degrade_at,
             kept_bytes_per_request=scenario.kept_bytes_per_request,
             scan_merchants=scenario.scan_merchants,
         )

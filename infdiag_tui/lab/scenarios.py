@@ -24,7 +24,7 @@ class Scenario:
     replicas: int = 3
     traffic_rps: float = 8.0
     fault_after_s: float = 15.0
-    fault_stagger_s: float = 3.0
+    fault_stagger_s: float = 5.0
     memory_limit_bytes: int = 176 * _MIB
     """A replica at rest holds about 60 MiB."""
     merchants: int = 20_000
@@ -36,7 +36,7 @@ class Scenario:
     scan_merchants: bool = False
     """Once the fault has begun, merchants are found by scanning the table instead of by its index."""
     lazy_load: bool = False
-    """The replica reports ready before its model is loaded; its first request pays for it."""
+    """Pods created once the fault has begun report ready before their model is loaded; the first request pays."""
     replace_pod_every_s: float = 0.0
     """A pod is replaced this often once the fault has begun; 0: never."""
     backoff_s: float = 10.0
@@ -63,7 +63,7 @@ _SCENARIOS = (
         "cold-start",
         "Pods are replaced again and again, and each new one loads its model while its first requests wait.",
         merchants=100_000,
-        calibration_rows=600_000,
+        calibration_rows=500_000,
         lazy_load=True,
         fault_stagger_s=0.0,
         replace_pod_every_s=20.0,
