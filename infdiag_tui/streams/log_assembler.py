@@ -152,7 +152,8 @@ class LineAssembler:
 
     def _explains(self, entry: _Entry, parsed: Parsed) -> bool:
         """True when a traceback belongs to the message logged right before it."""
-        troubled = entry.severity.is_error or entry.severity is Severity.WARNING
+        logged = entry.parsed.headed and entry.severity is Severity.WARNING
+        troubled = entry.severity.is_error or logged
         return (
             troubled and self._grouping.plain and not entry.parsed.access and (bool(parsed.header) or not parsed.headed)
         )

@@ -68,6 +68,17 @@ def test_a_traceback_after_a_warning_makes_the_entry_an_error() -> None:
     assert shapes(f"WARNING:root:retrying\n{TRACEBACK}") == [("error", "ValueError: bad", 5)]
 
 
+def test_a_python_warning_before_a_traceback_is_an_entry_of_its_own() -> None:
+    assert shapes(f"a.py:3: UserWarning: careful\n{TRACEBACK}") == [
+        ("warning", "a.py:3: UserWarning: careful", 1),
+        ("error", "ValueError: bad", 4),
+    ]
+
+
+def test_the_word_before_a_threads_traceback_goes_with_it() -> None:
+    assert shapes(f"Exception in thread Thread-1 (f):\n{TRACEBACK}") == [("error", "ValueError: bad", 5)]
+
+
 def test_a_failed_request_and_the_traceback_below_it_are_two_entries() -> None:
     access = 'INFO:     127.0.0.1:1 - "POST /predict HTTP/1.1" 500 Internal Server Error'
     assert [shape[0] for shape in shapes(f"{access}\nERROR:    Exception in ASGI application\n{TRACEBACK}")] == [
