@@ -196,8 +196,9 @@ class KubeClient:
                 method, url, headers, *_ = await api.param_serialize(
                     "GET", path, query_params=dict(query), header_params=headers, auth_settings=["BearerToken"]
                 )
-                call = api.call_api(method, url, headers, _request_timeout=timeout)
-                wrapped = await asyncio.wait_for(call, open_s or self.pace.request_s)
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes with the reply.
+                async with asyncio.timeout(open_s or self.pace.request_s):
+                    wrapped = await api.call_api(method, url, headers, _request_timeout=timeout)
             except (*CONNECTION_ERRORS, ValueError) as error:
                 raise unreachable(error, self.place) from error
             reply: aiohttp.ClientResponse = wrapped.response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from dataclasses import dataclass
 
@@ -119,6 +120,7 @@ def refused(status: int, message: str, access: Access, place: Place, retry_after
             status=status,
             message=message,
             remedy="nothing to do unless it lasts; the API server is overloaded or this user's share is used up",
+            state=SourceState.DEGRADED,
             retry_after_s=wait_s,
         )
     if status == HTTP_BAD_REQUEST:
@@ -151,7 +153,7 @@ def unreachable(error: BaseException, place: Place) -> UnreachableError:
         text = f"the API server {place} does not answer: timed out"
     elif isinstance(error, aiohttp.ClientConnectorDNSError):
         text = f"the API server's name is unknown: {place}: {_detail(error)}"
-    elif isinstance(error, ConnectionRefusedError) or "refused" in str(error).lower():
+    elif _is_refusal(error):
         text = f"nobody listens at the API server's address {place}: connection refused"
     elif isinstance(error, aiohttp.InvalidURL):
         text = f"the API server's address {place} is no usable URL"
@@ -163,6 +165,12 @@ def unreachable(error: BaseException, place: Place) -> UnreachableError:
     )
     failure.timed_out = isinstance(error, TimeoutError)
     return failure
+
+
+def _is_refusal(error: BaseException) -> bool:
+    # With several addresses asyncio joins the failures to one error that has no number of its own.
+    refused_by_number = isinstance(error, OSError) and error.errno == errno.ECONNREFUSED
+    return refused_by_number or "Connect call failed" in str(error) or "refused" in str(error).lower()
 
 
 def _certificate_trouble(error: BaseException) -> tuple[str, str] | None:

@@ -103,7 +103,8 @@ async def run_plugin(spec: PluginSpec, timeout_s: float) -> Credential:
     except OSError as error:
         raise SourceError(f"{named} can't be run: {error.strerror}", remedy="check its permissions") from None
     try:
-        output, errors = await asyncio.wait_for(process.communicate(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            output, errors = await process.communicate()
     except TimeoutError:
         raise SourceError(
             f"{named} gave no credential within {timeout_s:g} s",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import aiohttp
 
@@ -13,7 +13,7 @@ class CutError(Exception):
     """The connection broke before the server had ended the reply."""
 
 
-async def batches(content: aiohttp.StreamReader, most_bytes: int) -> AsyncIterator[list[tuple[bytes, int]]]:
+async def batches(content: aiohttp.StreamReader, most_bytes: int) -> AsyncGenerator[list[tuple[bytes, int]], None]:
     """Complete lines as they arrive, without their newlines, each with the bytes cut from it beyond `most_bytes`.
 
     What the server left without a newline comes last if it ended the reply in order.

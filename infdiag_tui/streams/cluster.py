@@ -1,0 +1,25 @@
+"""Builds the streams that read a Kubernetes cluster: the model's pods and their logs, over one client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from infdiag_tui.config import ModelConfig
+from infdiag_tui.streams.base import Stream, StreamContext
+from infdiag_tui.streams.kube.client import KubeClient
+from infdiag_tui.streams.kube.pod_table import PodTable
+from infdiag_tui.streams.pod_logs import PodLogsStream
+from infdiag_tui.streams.pods import PodsStream
+
+
+def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
+    """The streams that `config.kubernetes` asks for; the Kubernetes client is not imported before they run."""
+    settings = config.kubernetes
+    if settings is None:
+        return []
+    client = KubeClient(settings, context.clock, context.user_agent)
+    table = PodTable(context.clock)
+    streams: list[Stream] = [PodsStream(client, settings, context.clock, table)]
+    if settings.logs:
+        streams.append(PodLogsStream(client, table, context.clock, backlog_lines=config.logs.backlog_lines))
+    return streams
