@@ -82,13 +82,15 @@ class LogTail(LineCanvas):
 
     def set_filter(self, chosen: LogFilter) -> None:
         """Shows only what `chosen` accepts, of everything that has arrived; the place is kept where possible."""
-        kept = None if self.following else self.selected
+        kept, seq = (None, None) if self.following else (self.selected, self._selected)
+        other_ring = chosen.least.is_error is not self.filter.least.is_error
         self._shown = self._latest
         self.rows.set_filter(chosen, self._shown)
-        self._selected = None
-        if kept is not None:
+        if other_ring and kept is not None:
             seq = self.rows.seq_of(kept)
-            self._select(self.rows.step(seq, 0) if seq is not None else None)
+        self._selected = None
+        if seq is not None:
+            self._select(self.rows.step(seq, 0))
         self._paint()
         self.post_message(self.Moved())
 
@@ -189,11 +191,9 @@ class LogTail(LineCanvas):
 
     def _adopt_and_keep(self) -> None:
         """Takes newer entries in below, with the present ones where they are."""
-        kept = self.selected
         offset = self.rows.row_of(self._selected) - self._top if self._selected is not None else 0
         self._adopt()
-        seq = self.rows.seq_of(kept) if kept is not None else None
-        self._selected = self.rows.step(seq, 0) if seq is not None else self.rows.step(-1, 0)
+        self._selected = self.rows.step(self._selected if self._selected is not None else -1, 0)
         if self._selected is not None:
             self._top = max(0, self.rows.row_of(self._selected) - offset)
 
