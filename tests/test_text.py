@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infdiag_tui.text import MARK, clean, headline, one_line, printable, redact
@@ -26,18 +26,21 @@ def is_clean_character(character: str) -> bool:
     return character == "\n" or unicodedata.category(character) not in ("Cc", "Cs")
 
 
+@settings(deadline=None)
 @given(HOSTILE | st.text())
 def test_cleaning_twice_changes_nothing_more(text: str) -> None:
     once = clean(text)
     assert clean(once) == once
 
 
+@settings(deadline=None)
 @given(HOSTILE | st.text())
 def test_no_control_character_but_newline_passes(text: str) -> None:
     assert all(is_clean_character(character) for character in clean(text))
     assert "\n" not in one_line(text)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=200))
 def test_printable_text_without_format_characters_is_left_alone(text: str) -> None:
     assert printable(text) == text

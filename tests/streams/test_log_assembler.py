@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infdiag_tui.model import LogLine, Severity
@@ -219,6 +219,7 @@ LINES = st.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_no_input_fails_and_no_control_character_gets_through(lines: list[str]) -> None:
     assembler = LineAssembler("x")
@@ -228,6 +229,7 @@ def test_no_input_fails_and_no_control_character_gets_through(lines: list[str]) 
     assert not assembler.holds
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_taken(data: bytes) -> None:
     for entry in assemble(data.decode("utf-8", "replace")):
@@ -237,6 +239,7 @@ def test_any_bytes_are_taken(data: bytes) -> None:
 WORD = st.from_regex(r"[a-z]{1,8}[0-9]{0,3}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["", "  ", "INFO ", "Traceback (most recent call last):", "}", "ValueError: "]), WORD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infdiag_tui.model import Severity
@@ -182,6 +182,7 @@ HEADERS = [
 PIECES = st.sampled_from([*HEADERS, "I0102 ", *'{}[]()<>":=,|'])
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300) | st.lists(PIECES, max_size=30).map("".join))
 def test_no_line_makes_the_parser_fail(line: str) -> None:
     found = parse_line(line, NOW)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infdiag_tui.streams.log_splitter import MAX_LINE_BYTES, LineSplitter
@@ -10,6 +10,7 @@ from infdiag_tui.streams.log_splitter import MAX_LINE_BYTES, LineSplitter
 PIECES = st.binary(max_size=8) | st.sampled_from([b"\n", b"\n\n", b"\r\n", b"\0", "é模".encode()])
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=30))
 def test_lines_are_the_same_however_the_bytes_are_chunked(chunks: list[bytes]) -> None:
     splitter = LineSplitter()
