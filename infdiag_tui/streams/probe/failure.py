@@ -30,15 +30,20 @@ class Failure:
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what caused it, outermost first."""
+    """`error` and what caused it, outermost first.
+
+    httpcore's pool cuts the chain (`raise ... from None`), but its errors carry the cause as their argument.
+    """
     seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if current is None or id(current) in seen:
+            continue
         seen.add(id(current))
         yield current
-        if isinstance(current, BaseExceptionGroup):
-            yield from current.exceptions
-        current = current.__cause__ or current.__context__
+        carried = [one for one in current.args if isinstance(one, BaseException)]
+        waiting += [current.__cause__, current.__context__, *carried]
 
 
 def classify(error: BaseException, wire: WireTimes, server: str, host: str) -> Failure:
@@ -141,10 +146,10 @@ def _conversation(error: BaseException, wire: WireTimes, server: str) -> Failure
     # words tell them apart (covered by tests against real servers).
     protocol = next((one for one in chain_of(error) if "ProtocolError" in type(one).__name__), None)
     broke_off = protocol is None or any(word in str(protocol) for word in ("disconnected", "closed connection"))
-    if not broke_off:
+    if not broke_off or (wire.got_bytes and not wire.got_head):
         return Failure(
             ErrorKind.BAD_REPLY,
-            one_line(clean(f"{server} sent no valid HTTP reply: {error}")),
+            one_line(clean(f"{server} sent something that is no HTTP reply ({error})")),
             "is there an HTTP server at this port?",
         )
     verb = "reset" if any(isinstance(one, ConnectionResetError) for one in chain_of(error)) else "closed"

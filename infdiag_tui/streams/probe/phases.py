@@ -81,6 +81,11 @@ class WireTimes:
         return "receive_response_headers.complete" in self._marks
 
     @property
+    def got_bytes(self) -> bool:
+        """True once anything came back."""
+        return self._read_first is not None
+
+    @property
     def body_ended_at(self) -> float | None:
         """When the reply's last byte came out of the socket, None before the body is complete.
 

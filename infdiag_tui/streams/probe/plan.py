@@ -19,6 +19,7 @@ from infdiag_tui.streams.base import SourceError
 from infdiag_tui.streams.probe.protocols import request_body
 from infdiag_tui.text import clean, one_line
 
+_LAST_PORT = 65_535
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
@@ -92,6 +93,8 @@ def _url(text: str) -> httpx.URL:
         raise SourceError(one_line(reason), remedy="correct endpoint.url") from error
     if not url.host:
         raise SourceError(f"endpoint.url {clean(text)!r} names no host", remedy="correct endpoint.url")
+    if url.port is not None and not 0 < url.port <= _LAST_PORT:
+        raise SourceError(f"endpoint.url names port {url.port}, which no server has", remedy="correct endpoint.url")
     return url
 
 

@@ -137,7 +137,8 @@ class EventReader:
         if not isinstance(event, dict):
             raise BadReplyError(f"an event is no JSON object: {_quote(data)}")
         self._model_version = self._model_version or _model_version(event)
-        for choice in event.get("choices") or ():
+        choices = event.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
                 self._choices = True
                 self._finished = self._finished or bool(choice.get("finish_reason"))
