@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from infdiag_tui.model import ErrorKind, Evidence, LatencyView, LatencyWindow, Phases, Quantile, Reply, Verdict
 from widgets import units
 from widgets.glyphs import Glyphs
-from widgets.ink import Line, Span, Tone, cells, columns, flow, keep_tail, line
+from widgets.ink import Line, Span, Tone, cells, clip, columns, flow, keep_tail, line, wrap
 
 Judged = Mapping[tuple[str, str, float | None], Verdict]
 """Verdicts by evidence id, target and window in seconds."""
@@ -119,15 +119,18 @@ def brief_lines(view: LatencyView, width: int, verdicts: Judged, glyphs: Glyphs)
     return flow(parts, width)
 
 
-def error_line(view: LatencyView, now: float, glyphs: Glyphs) -> list[Line]:
-    """The last failure: how, when, and whether it is the newest reply."""
+def error_lines(view: LatencyView, now: float, width: int, glyphs: Glyphs) -> list[Line]:
+    """The last failure in one or two lines: how, when, and whether it is the newest reply."""
     last = view.last_error
     if last is None or last.error is None:
         return [line(Span("no failed request so far", Tone.DIM))] if view.last is not None else []
     still = view.last is not None and not view.last.ok
     sign = glyphs.problem if still else glyphs.warning
     text = f"{sign} {'FAILING' if still else 'last error'} {units.age(now - last.at)} ago: {error_words(last)}"
-    return [line(Span(text, Tone.BAD if still else Tone.WARN))]
+    rows = wrap(text, width)
+    if len(rows) > 2:
+        rows = [rows[0], clip(" ".join(rows[1:]), width, glyphs.ellipsis)]
+    return [line(Span(row, Tone.BAD if still else Tone.WARN)) for row in rows]
 
 
 def error_words(reply: Reply) -> str:
@@ -142,13 +145,13 @@ def error_words(reply: Reply) -> str:
     return f"{what}: {reply.error_text}" if reply.error_text else what
 
 
-def error_counts(view: LatencyView) -> list[Line]:
+def error_counts(view: LatencyView, width: int) -> list[Line]:
     """Failures by kind, since start."""
     window = view.windows[-1] if view.windows else None
     if window is None or not window.errors:
         return []
-    kinds = [f"{_ERROR_WORDS[kind]} {number:,}" for kind, number in window.errors if number]
-    return [line(Span(f"errors ({units.window_name(window)}) ", Tone.DIM), ", ".join(kinds))] if kinds else []
+    kinds = [line(Span(f"{_ERROR_WORDS[kind]} ", Tone.DIM), f"{number:,}") for kind, number in window.errors if number]
+    return flow([line(Span(f"errors ({units.window_name(window)}):", Tone.DIM)), *kinds], width) if kinds else []
 
 
 def phase_lines(view: LatencyView, width: int) -> list[Line]:
@@ -199,5 +202,8 @@ def _phases(phases: Phases) -> tuple[tuple[str, float | None], ...]:
 def target_line(view: LatencyView, width: int, glyphs: Glyphs) -> Line:
     """The probed address and the version that answered last."""
     version = f"  version {view.last.model_version}" if view.last is not None and view.last.model_version else ""
-    name = keep_tail(view.target, max(12, width - cells(version)), glyphs.ellipsis)
+    target = view.target
+    if cells(target) + cells(version) > width:
+        target = target.partition("://")[2] or target
+    name = keep_tail(target, max(12, width - cells(version)), glyphs.ellipsis)
     return line(Span(name, Tone.STRONG), Span(version, Tone.DIM))

@@ -14,7 +14,7 @@ from widgets.latency_lines import (
     Judged,
     brief_lines,
     error_counts,
-    error_line,
+    error_lines,
     judged,
     phase_lines,
     table_lines,
@@ -51,13 +51,13 @@ def render_target(
     view: LatencyView, now: float, width: int, height: int, verdicts: Judged, glyphs: Glyphs
 ) -> list[Line]:
     """One target in `height` rows: the table if it fits, then the last error, phases, and a chart in what is left."""
-    failure = error_line(view, now, glyphs)
+    failure = error_lines(view, now, width, glyphs)
     if height < _TABLE_ROWS + len(failure):
         lines = [*brief_lines(view, width, verdicts, glyphs), *failure]
         heading = [target_line(view, width, glyphs)]
-        return _as_fits([heading, lines, error_counts(view), phase_lines(view, width)], height)
+        return _as_fits([heading, lines, error_counts(view, width), phase_lines(view, width)], height)
     lines = [*table_lines(view, width, verdicts, glyphs), *failure]
-    more = [*error_counts(view), *phase_lines(view, width)]
+    more = [*error_counts(view, width), *phase_lines(view, width)]
     heading = [target_line(view, width, glyphs)]
     if width >= _BESIDE_WIDTH and view.recent:
         left = 9 + 26 * min(2, len(view.windows))

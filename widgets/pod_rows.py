@@ -50,7 +50,7 @@ def visible_columns(width: int) -> tuple[tuple[Column, ...], int]:
         name = width - 2 - sum(column.width + 1 for column in chosen)
         if name >= _LEAST_NAME:
             return tuple(chosen), min(name, 60)
-        chosen.pop()
+        chosen.pop(0 if len(chosen) == 2 else -1)  # the status word outlasts even readiness
     return (), max(1, width - 2)
 
 
