@@ -20,7 +20,7 @@ from infdiag_tui.ending import Ending
 from infdiag_tui.model import StartFailure
 from infdiag_tui.screens.port import EnginePort
 from infdiag_tui.screens.triage import TriageScreen
-from infdiag_tui.terminal import TerminalState, few_colours
+from infdiag_tui.terminal import TerminalState, few_colours, silence_output
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -130,6 +130,13 @@ class InfdiagApp(App[None]):
             return
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
+    @property
+    def output_lost(self) -> bool:
+        """True when the terminal has not read what was drawn last, the way out included."""
+        from infdiag_tui.patient_driver import PatientDriver
+
+        return isinstance(self._driver, PatientDriver) and self._driver.behind
+
     def _redraw_after_stall(self) -> None:
         from infdiag_tui.patient_driver import PatientDriver
 
@@ -170,6 +177,9 @@ def run_console(
         The command's exit code. On SIGHUP, SIGTERM or a lost terminal it does not return: the process ends.
     """
     tell = say or _say
+    if not logging.getLogger().handlers:
+        # Python's last resort would log onto the screen, and wait for a terminal that does not read.
+        logging.getLogger().addHandler(logging.NullHandler())
     driver_class = None
     if not os.environ.get("TEXTUAL_DRIVER"):
         from infdiag_tui.patient_driver import PatientDriver
@@ -179,7 +189,10 @@ def run_console(
     terminal = TerminalState(sys.stdin.fileno(), sys.stderr.fileno())
 
     def restore(message: str, left: bool) -> None:
-        terminal.restore(message, leave_screen=not left)
+        in_order = left and not app.output_lost
+        if not in_order:
+            silence_output()
+        terminal.restore(message, leave_screen=not in_order)
 
     stopped = False
     with Ending(
@@ -195,7 +208,7 @@ def run_console(
             log.critical("the screen failed", exc_info=error)
         finally:
             stopped = engine.stop(STOP_WITHIN_S)
-            terminal.restore(leave_screen=app.defect is not None)
+            terminal.restore(leave_screen=app.defect is not None or app.output_lost)
     return _farewell(engine, app, tell, stopped=stopped)
 
 

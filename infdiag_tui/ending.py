@@ -104,24 +104,28 @@ class Ending:
         deadline = time.monotonic() + END_WITHIN_S
         name = signal.Signals(number).name
         saved: list[bool] = []
-        saver = threading.Thread(target=lambda: saved.append(self._save_guarded()), name="infdiag save", daemon=True)
-        saver.start()
-        saver.join(SAVE_WITHIN_S + 0.1)
-        try:
-            self._leave()
-        except Exception:
-            log.exception("the screen could not be asked to leave")
+        # Each on a thread of its own: whatever they hang on (a disk, a log handler on the stalled terminal) cannot
+        # keep this one from ending the process.
+        _within(SAVE_WITHIN_S + 0.1, lambda: saved.append(self._save(SAVE_WITHIN_S)))
+        _within(0.1, self._leave)
         self._left.wait(min(LEAVE_WITHIN_S, max(0.0, deadline - time.monotonic())))
         outcome = "the report draft is saved" if saved == [True] else "the report draft may not be saved"
-        log.warning("ended by %s; %s", name, outcome)
+        _within(0.1, lambda: log.warning("ended by %s; %s", name, outcome))
         try:
             self._restore(f"infdiag ended by {name}; {outcome}.", self._left.is_set())
         finally:
             self._exit_process(128 + number)
 
-    def _save_guarded(self) -> bool:
+
+def _within(timeout_s: float, step: Callable[[], object]) -> None:
+    """Runs a step on a thread and waits for it no longer than `timeout_s`; a failure is logged there."""
+
+    def guarded() -> None:
         try:
-            return self._save(SAVE_WITHIN_S)
+            step()
         except Exception:
-            log.exception("saving on the way out failed")
-            return False
+            log.exception("a step on the way out failed")
+
+    thread = threading.Thread(target=guarded, name="infdiag way out", daemon=True)
+    thread.start()
+    thread.join(timeout_s)

@@ -47,3 +47,4 @@ class PatientDriver(LinuxDriver):
             return
         writer._queue.put_nowait(None)  # noqa: SLF001 - its own stop() would wait for ever
         writer.join(CLOSE_WITHIN_S)
+        self.behind = writer.is_alive()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import termios
+import threading
+import time
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, Protocol
@@ -26,6 +29,11 @@ _LEAVE = (
     "\x1b[<u"  # the keyboard protocol that was pushed at the start
     "\x1b[?7h\x1b[0m\x1b[?1049l\x1b[?25h"  # line wrap, plain colours, main screen, cursor
 )
+
+
+_WRITE_ATTEMPTS = 100
+_WRITE_PAUSE_S = 0.002
+"""A thread that hangs in a write holds the terminal until a signal has woken it."""
 
 
 class NoTerminalError(Exception):
@@ -113,15 +121,40 @@ class TerminalState:
                 termios.tcsetattr(self._input_fd, termios.TCSANOW, self._attributes)
         if not self._output_path:
             return
-        text = f"{message}\r\n" if message else ""
+        text = (_LEAVE if leave_screen else "") + (f"{message}\n" if message else "")
+        if text:
+            with suppress(OSError):
+                self._write(text.encode(errors="replace"), discard=leave_screen)
+
+    def _write(self, data: bytes, *, discard: bool) -> None:
         # Opened anew because O_NONBLOCK on the inherited descriptor would be the shell's as well.
-        with suppress(OSError):
-            handle = os.open(self._output_path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
-            try:
-                if leave_screen:
-                    text = _LEAVE + text
+        handle = os.open(self._output_path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            for _ in range(_WRITE_ATTEMPTS):
+                if discard:
                     with suppress(termios.error):
                         termios.tcflush(handle, termios.TCOFLUSH)
-                os.write(handle, text.encode(errors="replace"))
-            finally:
-                os.close(handle)
+                try:
+                    data = data[os.write(handle, data) :]
+                except BlockingIOError:
+                    if not discard:
+                        return
+                    time.sleep(_WRITE_PAUSE_S)
+                if not data:
+                    return
+        finally:
+            os.close(handle)
+
+
+def silence_output() -> None:
+    """Sends what this process still writes to standard output and error nowhere; for just before its end.
+
+    A thread that hangs in a write to a stalled terminal is woken by a signal and goes on writing to nowhere, so that
+    the rest of its frame does not land on the shell's screen. SIGTERM must have a handler.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    for thread in threading.enumerate():
+        if thread.ident is not None and thread is not threading.current_thread():
+            signal.pthread_kill(thread.ident, signal.SIGTERM)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.widget import Widget
+from textual.widgets import Input, TextArea
 
 from infdiag_tui.actions import PANELS
 from infdiag_tui.model import Snapshot
@@ -72,6 +74,16 @@ class Board(Container):
         if self._single:
             for other, panel in self.panels.items():
                 panel.display = other == name
+
+    def entry(self, name: str) -> Widget:
+        """The part of a panel that takes the focus without taking letters as text."""
+        panel = self.panels[name]
+        if panel.focusable:
+            return panel
+        inside = (
+            widget for widget in panel.query("*") if widget.focusable and not isinstance(widget, TextArea | Input)
+        )
+        return next(inside, panel)
 
     def neighbour(self, step: int) -> str:
         """The panel `step` places after the active one, by number, round and round."""

@@ -12,6 +12,7 @@ from widgets.panel import Panel
 from widgets.pods_panel import PodsPanel
 from widgets.report_editor import ReportPanel, SendEdit
 
+
 @dataclass(frozen=True, slots=True)
 class Panels:
     """One of each."""

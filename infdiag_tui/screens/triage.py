@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from infdiag_tui.actions import ACTIONS, bound
@@ -85,7 +86,7 @@ class TriageScreen(Screen[None]):
     def on_mount(self) -> None:
         """Starts the engine once there is something to look at."""
         self._arrange()
-        self.board.active_panel.focus()
+        self._focus(self.board.entry(self.board.active))
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
@@ -153,7 +154,7 @@ class TriageScreen(Screen[None]):
         self._draw_tabs()
         self._draw_keys()
         if self.focused is None and fitting is not Arrangement.TOO_SMALL:
-            self.board.active_panel.focus()
+            self._focus(self.board.entry(self.board.active))
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """The panel that has the focus is the active one."""
@@ -186,16 +187,17 @@ class TriageScreen(Screen[None]):
     def action_show_panel(self, name: str) -> None:
         """Goes to a panel; in the report the operator can type at once."""
         self.board.activate(name)
-        self.board.panels[name].focus()
+        self._focus(self.report_panel.editor if name == "report" else self.board.entry(name))
+
+    def _focus(self, widget: Widget) -> None:
+        """Takes effect at once, where `Widget.focus` would let the next keys go elsewhere."""
+        self.set_focus(widget)
 
     def action_focus_panel(self, step: int) -> None:
         """Goes to the next or previous panel; never into the report's text, where commands would be typed in."""
         name = self.board.neighbour(step)
         self.board.activate(name)
-        if name == "report":
-            self.set_focus(self.report_panel)
-        else:
-            self.board.panels[name].focus()
+        self._focus(self.report_panel if name == "report" else self.board.entry(name))
 
     def action_zoom(self) -> None:
         """Gives the active panel the whole screen, or takes it back."""
@@ -216,7 +218,7 @@ class TriageScreen(Screen[None]):
     def action_back(self) -> None:
         """Leaves the report's text, else the zoom."""
         if self.editing:
-            self.set_focus(self.report_panel)
+            self._focus(self.report_panel)
         elif self._zoomed:
             self.action_zoom()
 
@@ -231,6 +233,7 @@ class TriageScreen(Screen[None]):
         """Goes to the logs and opens their filter."""
         self.action_show_panel("logs")
         self.logs_panel.action_filter()
+        self._focus(self.logs_panel.input)
 
     def action_log_severity(self) -> None:
         """Goes to the logs and shows the next least severity."""

@@ -38,6 +38,12 @@ class Console:
     def shown(self) -> set[str]:
         return {str(panel.id) for panel in self.screen.board if panel.display and panel.region.area}
 
+    def paused(self) -> bool:
+        return self.screen.paused
+
+    def following(self) -> bool:
+        return self.screen.logs_panel.tail.following
+
     @property
     def vitals(self) -> str:
         return "\n".join(plain(row) for row in self.screen.query_one("#vitals").lines)  # type: ignore[attr-defined]
@@ -135,7 +141,7 @@ async def test_a_click_on_a_tab_shows_its_panel_and_a_click_on_a_key_acts() -> N
         column = found.bar("keys").index("pause")
         await found.pilot.click("#keys", offset=(column, 0))
         await found.pilot.pause()
-        assert found.screen.paused
+        assert found.paused()
 
 
 async def test_a_click_focuses_a_panel_of_the_grid() -> None:
@@ -260,11 +266,11 @@ async def test_what_is_typed_in_the_report_is_text_and_no_command() -> None:
         await until(found, lambda: bool(found.engine.edits))
         assert found.screen.report_panel.editor.text.startswith("qz1 e?/##")
         assert isinstance(found.screen.focused, ReportEditor)
-        assert not found.screen.paused
+        assert not found.paused()
         assert "back to commands" in found.bar("keys")
         await found.pilot.press("escape", "space")
         await found.pilot.pause()
-        assert found.screen.paused
+        assert found.paused()
         assert found.screen.report_panel.editor.text.startswith("qz1 e?/##")
 
 
@@ -285,10 +291,10 @@ async def test_log_keys_work_from_any_panel() -> None:
         await found.pilot.press("1", "e")
         await found.pilot.pause()
         assert found.shown == {"logs"}
-        assert not found.screen.logs_panel.tail.following
+        assert not found.following()
         await found.pilot.press("1", "f")
         await found.pilot.pause()
-        assert found.screen.logs_panel.tail.following
+        assert found.following()
         await found.pilot.press("1", "s")
         await found.pilot.pause()
         assert found.screen.logs_panel.tail.filter.least is not Severity.UNKNOWN

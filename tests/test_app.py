@@ -1,0 +1,34 @@
+"""The application around the screen: what it imports, which colours it takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from infdiag_tui.app import InfdiagApp
+from infdiag_tui.terminal import few_colours
+from tests.screens.scripted import ManualClock, ScriptedEngine, incident_snapshot
+
+HEAVY = ("pydantic", "numpy", "httpx", "aiohttp", "kubernetes", "pynvml", "scipy", "orjson", "psutil", "yaml")
+
+
+def test_the_console_is_imported_without_anything_heavy() -> None:
+    code = "import sys, infdiag_tui.app; print([n for n in sys.argv[1:] if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("term", "theme"), [("linux", "ansi-dark"), ("xterm-256color", "textual-dark")])
+async def test_terminals_with_few_colours_get_their_own_ones(
+    monkeypatch: pytest.MonkeyPatch, term: str, theme: str
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("COLORTERM", raising=False)
+    monkeypatch.delenv("TEXTUAL_THEME", raising=False)
+    assert few_colours({"TERM": term}) is (theme == "ansi-dark")
+    app = InfdiagApp(ScriptedEngine(incident_snapshot()), title="x", clock=ManualClock(), refresh_s=60.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert app.theme == theme
