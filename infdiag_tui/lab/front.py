@@ -144,6 +144,8 @@ class Front:
         self._clients.add(task)
         try:
             while (request := await read_head(reader)) is not None:
+                if request.expects_continue:
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 body = await read_body(reader, request)
                 await self._answer(request, body, writer)
                 if not request.keep_alive:

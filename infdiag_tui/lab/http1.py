@@ -22,6 +22,7 @@ class Head:
     length: int | None
     chunked: bool
     keep_alive: bool
+    expects_continue: bool
 
     @property
     def status(self) -> int:
@@ -60,6 +61,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
         None if length is None else int(length),
         headers.get(b"transfer-encoding", b"").lower() == b"chunked",
         headers.get(b"connection", b"").lower() != b"close" and b"HTTP/1.0" not in (first[0], first[-1]),
+        headers.get(b"expect", b"").lower() == b"100-continue",
     )
 
 

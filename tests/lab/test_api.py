@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 from kubernetes import client as kube
 from kubernetes import config as kube_config
@@ -75,6 +76,54 @@ async def test_the_official_client_execs_in_a_pods_folder(healthy: Lab) -> None:
     assert out.strip() == str(healthy.folder / "pods" / name)
     assert err.strip() == "trouble"
     assert code == 4
+
+
+async def _exec(api: Api, protocol: str, typed: list[bytes], **query: str) -> tuple[bytes, dict[str, Any]]:
+    """Output on stdout, and the Status at the end."""
+    name = (await api.lab.replicas())[0].name
+    out = b""
+    url = f"{api.lab.api_url}{api.pods}/{name}/exec"
+    async with api.session.ws_connect(url, params={"stdin": "true", **query}, protocols=[protocol]) as session:
+        assert session.protocol == protocol
+        for words in typed:
+            await session.send_bytes(words)
+        async with asyncio.timeout(10):
+            async for message in session:
+                channel, data = message.data[0], message.data[1:]
+                if channel == 3:
+                    return out, json.loads(data)
+                out += data if channel == 1 else b""
+    raise AssertionError(f"no status; output {out!r}")
+
+
+async def test_exec_closes_input_when_the_client_does(healthy: Lab) -> None:
+    async with api_of(healthy) as api:
+        typed = [b"\x00one ", b"\x00two", b"\xff\x00"]
+        out, status = await _exec(api, "v5.channel.k8s.io", typed, command="cat", stdout="true")
+    assert (out, status["status"]) == (b"one two", "Success")
+
+
+async def test_exec_gives_a_terminal_when_asked(healthy: Lab) -> None:
+    async with api_of(healthy) as api:
+        typed = [b"\x00tty; exit 5\n"]
+        out, status = await _exec(api, "v4.channel.k8s.io", typed, command="sh", stdout="true", tty="true")
+    assert b"/dev/pts/" in out
+    assert status["details"]["causes"][0]["message"] == "5"
+
+
+async def test_a_client_that_leaves_ends_its_command(healthy: Lab) -> None:
+    async with api_of(healthy) as api:
+        name = (await healthy.replicas())[0].name
+        url = f"{healthy.api_url}{api.pods}/{name}/exec"
+        words = [("command", "sh"), ("command", "-c"), ("command", "echo $$; exec sleep 600"), ("stdout", "true")]
+        async with api.session.ws_connect(url, params=words, protocols=["v4.channel.k8s.io"]) as session:
+            pid = int((await session.receive_bytes(timeout=10))[1:])
+            assert psutil.pid_exists(pid)
+
+        async def gone() -> bool:
+            return not psutil.pid_exists(pid)
+
+        await until(gone, "the command is killed")
 
 
 async def test_lists_come_in_pages_that_fit_together(healthy: Lab) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tomllib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +173,43 @@ async def test_two_labs_do_not_meet() -> None:
         assert one.endpoint_url != other.endpoint_url
         urls = await asyncio.gather(one.replicas(), other.replicas())
         assert urls[0][0].url != urls[1][0].url
+
+
+async def test_a_deleted_pod_is_seen_to_end_and_another_to_begin() -> None:
+    async with running("healthy", overrides={"replicas": 1}) as lab, api_of(lab) as api:
+        first = (await all_ready(lab, 1))[0]
+        _, listed = await api.get(api.pods)
+        query = {"watch": "true", "resourceVersion": listed["metadata"]["resourceVersion"]}
+        async with api.session.get(lab.api_url + api.pods, params=query) as watching:
+            await lab.delete_pod(first.name)
+            kinds: dict[str, list[str]] = {}
+            async with asyncio.timeout(15):
+                async for line in watching.content:
+                    event = json.loads(line)
+                    kinds.setdefault(event["object"]["metadata"]["name"], []).append(event["type"])
+                    if event["type"] == "DELETED":
+                        break
+        assert kinds.pop(first.name)[-1] == "DELETED"
+        (second,) = kinds
+        assert kinds[second][0] == "ADDED"
+        await all_ready(lab, 1)
+        assert [replica.name for replica in await lab.replicas()] == [second]
+
+
+async def test_the_service_passes_on_bodies_however_they_are_framed(healthy: Lab) -> None:
+    body = json.dumps(known_good_input(20_000)).encode()
+
+    async def in_chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 100):
+            yield body[start : start + 100]
+
+    async with aiohttp.ClientSession() as session:
+        async with session.post(healthy.endpoint_url, data=in_chunks()) as reply:
+            chunked = await reply.json()
+            assert reply.status == 200
+        async with session.post(healthy.endpoint_url, data=body, headers={"Expect": "100-continue"}) as reply:
+            assert await reply.json() == chunked
+        async with session.post(healthy.endpoint_url, data=body, headers={"Connection": "close"}) as reply:
+            assert await reply.json() == chunked
+        async with session.head(healthy.endpoint_url.replace("/predict", "/health")) as reply:
+            assert (reply.status, await reply.read()) == (200, b"")
