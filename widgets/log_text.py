@@ -66,7 +66,7 @@ def rows_of(entry: LogLine, layout: LogLayout, *, whole: bool) -> int:
     """Rows that an entry takes."""
     if not layout.wrap and not whole:
         return 1
-    return sum(len(_chopped(text, layout)) for text in _texts(entry, whole=whole))
+    return sum(len(_chopped(text, layout.wrap, layout.text_width)) for text in _texts(entry, whole=whole))
 
 
 def extra_lines(entry: LogLine) -> int:
@@ -104,12 +104,17 @@ def _folded(parts: list[str]) -> str:
     return f"{hidden} {first}"
 
 
-def _chopped(text: str, layout: LogLayout) -> list[str]:
+@lru_cache(maxsize=256)
+def _pieces(entry: LogLine, wrap: bool, width: int, *, whole: bool) -> tuple[str, ...]:
+    """The rows of an entry's text; the rows in view ask for the same entry again and again."""
+    return tuple(piece for text in _texts(entry, whole=whole) for piece in _chopped(text, wrap, width))
+
+
+def _chopped(text: str, wrap: bool, width: int) -> list[str]:
     """The rows of one line of text."""
     text = flat(text)
-    if not layout.wrap:
+    if not wrap:
         return [text]
-    width = layout.text_width
     if text.isascii():
         return [text[start : start + width] for start in range(0, len(text), width)] or [""]
     return chop_cells(text, max(2, width)) or [""]
@@ -125,7 +130,7 @@ def render_row(
     matched: LogFilter | None = None,
 ) -> Line:
     """Row `row` (from 0) of an entry; `left` columns of an unwrapped text are scrolled away."""
-    texts = [piece for text in _texts(entry, whole=whole) for piece in _chopped(text, layout)]
+    texts = _pieces(entry, layout.wrap, layout.text_width, whole=whole)
     text = texts[row] if row < len(texts) else ""
     if left and not layout.wrap:
         text = _scrolled(text, left)
