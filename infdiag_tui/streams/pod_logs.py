@@ -156,13 +156,12 @@ class PodLogsStream:
 
     async def _follow(self, key: _Key, record: Record, outlet: Outlet) -> None:
         """Follows one container until its pod is gone."""
-        follower = LogFollower(record, self._client, outlet)
+        follower = LogFollower(record, self._client, outlet, lambda: self._note(record.source, None, outlet))
         idle = 0
         try:
             while not record.gone:
                 try:
                     idle = 0 if await follower.step() else idle + 1
-                    await self._note(record.source, None, outlet)
                     wait_s = self._wait_s(record, idle)
                 except ApiError as error:
                     idle += 1

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from infdiag_tui.model import ClusterEvent, Heartbeat, Pod, PodGone, PodUsage, Sample, SeriesKey, SourceState
 from tests.streams.kube.fake_api import FakeApi, event, pod, usage
@@ -314,9 +316,7 @@ async def test_a_new_pod_of_the_same_name_is_another_pod(tmp_path: Path) -> None
 
 async def test_an_answer_that_is_no_kubernetes_object_is_named(tmp_path: Path) -> None:
     class LoginPage(FakeApi):
-        async def _collection(self, request):  # type: ignore[no-untyped-def]
-            from aiohttp import web
-
+        async def _collection(self, request: web.Request) -> web.StreamResponse:
             return web.Response(text="<html>log in</html>", content_type="text/html")
 
     api = LoginPage()
@@ -338,3 +338,16 @@ async def test_a_wide_watch_event_passes(tmp_path: Path) -> None:
             wide["metadata"]["annotations"] = {"big": "x" * 5_000_000}
             await api.put_pod(wide)
             await watched.until(lambda: "ml/b" in watched.table.current())
+
+
+async def test_figures_that_metrics_server_no_longer_renews_are_called_old(tmp_path: Path) -> None:
+    async with served() as api:
+        await api.put_pod(pod("a"))
+        api.metrics = [usage("a")]
+        pace = dataclasses.replace(HURRIED, usage_overdue_s=0.4)
+        async with watching(api, tmp_path, pace=pace) as watched:
+            await watched.until_state(SourceState.LIVE)
+            health = await watched.until_state(SourceState.DEGRADED, "no new CPU and memory figures for 0.4 s")
+            assert "logs deploy/metrics-server" in health.remedy
+            api.metrics = [usage("a", at="2026-01-31T03:06:00Z")]
+            await watched.until_state(SourceState.LIVE)

@@ -207,6 +207,8 @@ class KubeClient:
                 return reply
             refusal = await self._refusal(reply, access)
             if reply.status != HTTP_UNAUTHORIZED or renewed or not await self._reauthenticate(generation):
+                if reply.status == HTTP_UNAUTHORIZED:
+                    refusal.retry_after_s = max(refusal.retry_after_s or 0.0, min(5.0, self.pace.denied_s))
                 raise refusal
             renewed = True
 

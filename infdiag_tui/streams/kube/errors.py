@@ -102,7 +102,7 @@ def refused(status: int, message: str, access: Access, place: Place, retry_after
             message=message,
             remedy=f"log in again, then check with: kubectl get pods -n {access.namespace}"
             + (f" ({place.credential} from {place.source})" if place.credential else ""),
-            retry_after_s=retry_after_s or 5.0,
+            retry_after_s=retry_after_s,
         )
     if status == HTTP_FORBIDDEN:
         return ApiError(

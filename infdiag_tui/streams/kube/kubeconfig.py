@@ -220,6 +220,8 @@ def connect(config: Kubeconfig, credential: Credential | None, user_agent: str) 
                 config_base_path=None,
             )
             asyncio.run(asyncio.wait_for(loader.load_and_set(configuration), _AUTH_PROVIDER_TIMEOUT_S))
+        for name, value in configuration.api_key.items():
+            configuration.api_key[name] = value.strip()  # token files end in a newline, which no header may hold
         client = aio.client.ApiClient(configuration)
     except (aio.config.ConfigException, ValueError, OSError, TypeError, AttributeError) as error:
         # ssl.SSLError and TimeoutError are OSErrors; the loader meets malformed entries with the last two.

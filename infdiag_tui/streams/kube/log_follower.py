@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -22,8 +23,6 @@ _SLICE = 200
 """Lines taken before other tasks get their turn."""
 _ENDS_KEPT = 16
 _PREVIOUS_ATTEMPTS = 3
-_LAST_WORDS_S = 5.0
-"""How long an open log may bring the rest of a run that has ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -91,12 +90,22 @@ class Record:
 
 
 class LogFollower:
-    """Reads one record's log until the pod is gone; `ApiError`s are the caller's to judge."""
+    """Reads one record's log until the pod is gone; `ApiError`s are the caller's to judge.
 
-    def __init__(self, record: Record, client: KubeClient, outlet: Outlet) -> None:
+    `opened` is awaited whenever the API server has begun to send a log.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        client: KubeClient,
+        outlet: Outlet,
+        opened: Callable[[], Awaitable[None]],
+    ) -> None:
         self._record = record
         self._client = client
         self._outlet = outlet
+        self._opened = opened
         self._news = False
 
     async def step(self) -> bool:
@@ -125,7 +134,7 @@ class LogFollower:
         try:
             while not following.done():
                 if record.gone or record.restart_is_due:
-                    await asyncio.wait({following}, timeout=_LAST_WORDS_S)
+                    await asyncio.wait({following}, timeout=self._client.pace.last_words_s)
                     break
                 change = asyncio.ensure_future(record.changed.wait())
                 try:
@@ -213,6 +222,7 @@ class LogFollower:
             client.follow(path, query, access, quiet_s=quiet_s, open_s=quiet_s) as reply,
             aclosing(batches(reply.content, _LINE_BYTES)) as arrivals,
         ):
+            await self._opened()
             async for lines in arrivals:
                 client.touch()
                 for start in range(0, len(lines), _SLICE):

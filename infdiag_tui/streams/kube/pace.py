@@ -37,5 +37,7 @@ class Pace:
     """A followed log that ended is opened again after `reopen_s`, doubling up to this while it brings nothing."""
     log_quiet_s: float = 120.0
     """A followed log that is silent for this long is opened anew, lest its connection be dead."""
+    last_words_s: float = 5.0
+    """How long an open log may bring the rest of a run that has ended."""
     flush_s: float = 0.5
     """How long the lines of one log entry may trickle in."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import copy
 import json
+import ssl
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,7 +44,8 @@ class FakeApi:
         metrics: PodMetrics items; None: metrics-server absent (404).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.pods: dict[str, dict[str, Any]] = {}
         self.events: dict[str, dict[str, Any]] = {}
         self.metrics: list[dict[str, Any]] | None = None
@@ -80,7 +82,7 @@ class FakeApi:
         app.router.add_get("/apis/metrics.k8s.io/v1beta1/namespaces/{ns}/pods", self._metrics)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self._tls)
         await site.start()
         self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ HURRIED = Pace(
     denied_s=0.2,
     reopen_s=0.02,
     reopen_most_s=0.1,
+    last_words_s=0.3,
     flush_s=0.05,
     reauthenticate_s=0.3,
     token_file_s=0.1,
@@ -98,8 +100,8 @@ class Watched:
 
 
 @contextlib.asynccontextmanager
-async def served() -> AsyncIterator[FakeApi]:
-    api = FakeApi()
+async def served(tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeApi]:
+    api = FakeApi(tls)
     await api.start()
     try:
         yield api
@@ -124,7 +126,8 @@ async def watching(
     if config is not None or not path.exists():
         path.write_text(config if config is not None else kubeconfig(api.port))
     settings.setdefault("selector", "app=fraud-scorer")
-    section = Kubernetes(kubeconfig=path, usage_interval_s=2.0, **settings)
+    section = Kubernetes(kubeconfig=path, **settings)
+    section = section.model_copy(update={"usage_interval_s": 0.1})  # below what a config may ask for
     clock = SystemClock()
     client = KubeClient(section, clock, "infdiag-test", pace)
     table = PodTable(clock)
