@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infdiag_tui.config import Protocol
@@ -116,6 +116,7 @@ def test_the_first_token_is_the_first_that_is_not_empty(first: bytes) -> None:
     assert reader.done_at == 4.0
 
 
+@settings(deadline=None)  # a loaded machine is no failure
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=60), st.sampled_from([b"\n", b"\r\n"]))
 def test_events_may_be_cut_anywhere(cuts: list[int], newline: bytes) -> None:
     stream = (chat(role="assistant") + chat(content="größe") + chat(content=" x") + DONE).replace(b"\n", newline)
@@ -153,6 +154,7 @@ def test_a_stream_without_end_mark_is_whole_when_the_model_said_why_it_stopped()
     assert read(Protocol.OPENAI, chat(content="H") + end, EVENTS).first_token_at == 1.0
 
 
+@settings(deadline=None)  # a loaded machine is no failure
 @given(st.binary(max_size=300), st.sampled_from(list(Protocol)), st.sampled_from([JSON, EVENTS, ""]))
 def test_no_reply_whatever_breaks_the_reader(body: bytes, protocol: Protocol, content_type: str) -> None:
     told = ""
