@@ -167,6 +167,7 @@ class Kubelet:
     def _settings(self, plan: PodPlan, index: int) -> Settings:
         scenario = self._scenario
         degrade_at = self._began_at + scenario.fault_after_s + index * scenario.fault_stagger_s
+        lazy = scenario.lazy_load and plan.created_at >= self._began_at + scenario.fault_after_s
         return Settings(
             host=plan.ip,
             port=plan.port,
@@ -174,8 +175,8 @@ class Kubelet:
             pod_name=plan.name,
             seed=self._seed,
             merchants=scenario.merchants,
-            calibration_rows=scenario.calibration_rows,
-            lazy_load=scenario.lazy_load and plan.created_at >= self._began_at + scenario.fault_after_s,
+            warmup_rows=scenario.warmup_rows if lazy else 0,
+            lazy_load=lazy,
             degrade_at=degrade_at,
             kept_bytes_per_request=scenario.kept_bytes_per_request,
             scan_merchants=scenario.scan_merchants,

@@ -29,8 +29,8 @@ class Scenario:
     """A replica at rest holds about 60 MiB."""
     merchants: int = 20_000
     """Rows of the table that the model looks merchants up in."""
-    calibration_rows: int = 2_000
-    """Transactions that the model scores while it loads; the greater part of a cold start's work."""
+    warmup_rows: int = 0
+    """Rows that a lazily loaded model scores before its first request: the greater part of a cold start's work."""
     kept_bytes_per_request: int = 0
     """What each request leaves behind for ever once the fault has begun."""
     scan_merchants: bool = False
@@ -63,7 +63,7 @@ _SCENARIOS = (
         "cold-start",
         "Pods are replaced again and again, and each new one loads its model while its first requests wait.",
         merchants=100_000,
-        calibration_rows=500_000,
+        warmup_rows=500_000,
         lazy_load=True,
         fault_stagger_s=0.0,
         replace_pod_every_s=20.0,

@@ -59,7 +59,7 @@ class Pipeline:
             if self._model is None:
                 _log.info("loading model %s version %s", self._settings.model_name, self._settings.model_version)
                 started = time.perf_counter()
-                model = load(self._settings.seed, self._settings.merchants, self._settings.calibration_rows)
+                model = load(self._settings.seed, self._settings.merchants, self._settings.warmup_rows)
                 _log.info("model loaded in %.2f s (%d merchants)", time.perf_counter() - started, len(model.merchants))
                 self._model = model
             return self._model

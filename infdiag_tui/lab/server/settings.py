@@ -22,7 +22,7 @@ class Settings:
     model_version: str = "2.4.1"
     seed: int = 0
     merchants: int = 20_000
-    calibration_rows: int = 2_000
+    warmup_rows: int = 0
     lazy_load: bool = False
     degrade_at: float = 0.0
     kept_bytes_per_request: int = 0
