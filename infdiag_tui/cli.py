@@ -132,14 +132,14 @@ def _add_screen_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_console(given: argparse.Namespace, what: str | None, config_path: str | None) -> int:
-    from infdiag_tui.terminal import NotATerminalError, prepare_environment, require_terminal
+    from infdiag_tui.terminal import NoTerminalError, prepare_environment, require_terminal
 
     try:
         require_terminal()
-    except NotATerminalError as error:
+    except NoTerminalError as error:
         print(f"infdiag: {error}", file=sys.stderr)
         return exit_codes.USAGE
-    prepare_environment()
+    prepare_environment(os.environ)
     from infdiag_tui.app import run_console
     from infdiag_tui.engine import Engine
 
@@ -190,7 +190,7 @@ def _demo(words: Sequence[str]) -> int:
     scenario = given.what or "memory-leak"
     if scenario not in known:
         parser.error(f"no scenario {scenario!r}; there are {', '.join(known)}")
-    from infdiag_tui.demo import with_lab
+    from infdiag_tui.lab.demo import with_lab
 
     return with_lab(scenario, given.seed, lambda config: _run_console(given, None, str(config)))
 

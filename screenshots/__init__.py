@@ -1,0 +1,1 @@
+"""Pictures of the running console, made by `make screenshots`."""
