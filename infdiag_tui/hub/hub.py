@@ -34,6 +34,9 @@ from infdiag_tui.model import (
 MAX_SERIES = 4_000
 """Series kept; of a cluster that makes more, the ones longest without a sample leave first."""
 MAX_EVENTS = 500
+NEAREST_GPU_PROVIDER = "nvml"
+NEARER_HOLDS_S = 15.0
+"""A card that two sources report is shown by the nearer one unless that has been silent for this long."""
 
 
 class Subscription:
@@ -111,7 +114,7 @@ class Hub:
             case ClusterEvent():
                 self._put_event(observation)
             case GpuDevice():
-                self._gpus[observation.key] = observation
+                self._put_gpu(observation)
             case HostState():
                 self._hosts[observation.key] = observation
             case ProcessState():
@@ -190,6 +193,14 @@ class Hub:
                 self._series.pop(next(iter(self._series)))
         self._series[key] = ring  # last in the order: the first is the one longest without a sample
         return ring
+
+    def _put_gpu(self, gpu: GpuDevice) -> None:
+        """Keeps one account of a card: while the driver itself answers, an exporter's slower figures stay out."""
+        known = self._gpus.get(gpu.key)
+        nearer = known is not None and known.provider == NEAREST_GPU_PROVIDER != gpu.provider
+        if known is not None and nearer and not known.lost and gpu.at - known.at < NEARER_HOLDS_S:
+            return
+        self._gpus[gpu.key] = gpu
 
     def _put_event(self, event: ClusterEvent) -> None:
         self._events[event.key] = event

@@ -118,6 +118,15 @@ def test_gpus_are_ordered_by_host_and_index() -> None:
     assert [gpu.index for gpu in hub.gpus] == [0, 1]
 
 
+def test_a_card_that_two_sources_report_is_shown_by_the_nearer_one_while_it_answers() -> None:
+    hub = Hub()
+    hub.put(GpuDevice("GPU-1", 0, "H100", 1.0, "nvml"))
+    hub.put(GpuDevice("GPU-1", 0, "H100", 5.0, "dcgm"))
+    assert hub.gpus[0].provider == "nvml"
+    hub.put(GpuDevice("GPU-1", 0, "H100", 30.0, "dcgm"))
+    assert hub.gpus[0].provider == "dcgm"
+
+
 def test_replies_are_kept_by_target() -> None:
     hub = Hub()
     hub.put(Reply("http://a/", 1.0, 1.0, total_ms=5.0))
