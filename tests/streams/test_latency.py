@@ -41,6 +41,15 @@ async def answer(request: web.Request) -> web.Response:
     return web.json_response({"y": [1.5], "model_version": "fraud-7"})
 
 
+def on_schedule(replies: list[Reply], interval_s: float, count: int) -> bool:
+    """True once the first `count` slots all have their reply, none missing and none put off.
+
+    Replies come in the order of their completion, so a slot may be outstanding when later ones are done.
+    """
+    slots = np.sort([reply.scheduled_at for reply in replies])[:count]
+    return len(slots) == count and bool(np.all(np.abs(np.diff(slots) - interval_s) < interval_s / 3))
+
+
 async def test_a_reply_carries_timing_version_and_size() -> None:
     async with http_server(answer) as url:
         fresh, reused = (await replies_of(probe(f"{url}/predict"), 2))[:2]
@@ -137,33 +146,29 @@ async def test_an_ipv6_address_is_connected_to_as_it_is() -> None:
 
 async def test_sends_stay_on_schedule_while_the_server_stalls_and_the_wait_is_counted() -> None:
     rate, stall_s = 40.0, 1.0
-    arrivals: list[float] = []
-    stalled_until = 0.0
+    arrivals = 0
+    stall: list[float] = []
 
     async def stalling(request: web.Request) -> web.Response:
-        nonlocal stalled_until
-        now = time.monotonic()
-        arrivals.append(now)
-        if len(arrivals) == 20:
-            stalled_until = now + stall_s
-        await asyncio.sleep(max(0.0, stalled_until - now))
+        nonlocal arrivals
+        del request
+        arrivals += 1
+        if arrivals == 20:
+            stall.extend((time.time(), time.time() + stall_s))
+        while stall and (left_s := stall[1] - time.time()) > 0:
+            await asyncio.sleep(left_s)
         return web.json_response({})
 
     async with http_server(stalling) as url:
-        replies = await replies_of(probe(url, rate_per_s=rate, max_in_flight=256), 100)
+        stream = probe(url, rate_per_s=rate, max_in_flight=256, timeout_s=DEADLINE_S)
+        replies = replies_in(await observe_until(stream, lambda seen: on_schedule(replies_in(seen), 1 / rate, 70)))
 
     assert all(reply.ok for reply in replies)
-    slots = np.sort([reply.scheduled_at for reply in replies])
-    # No slot is missing and none is put off.
-    assert np.diff(slots) == pytest.approx(1 / rate, abs=5e-3)
-    waits = [reply.total_ms for reply in replies if reply.total_ms > 100]
-    # Forty slots fell into the stalled second; those from its last 100 ms waited less than that.
-    assert len(waits) >= 30
-    assert max(waits) >= stall_s * 1e3 * 0.99
-    # Each waited until the stall's end: the earlier it was due, the longer.
-    due = {reply.scheduled_at: reply.total_ms for reply in replies if reply.total_ms > 200}
-    ends = [at + total_ms / 1e3 for at, total_ms in due.items()]
-    assert max(ends) - min(ends) < 0.5
+    assert max(reply.scheduled_at for reply in replies) > stall[1]
+    # Every slot of the stalled second was answered after it, and its latency says so.
+    stalled = [reply for reply in replies if stall[0] < reply.scheduled_at < stall[1]]
+    assert len(stalled) >= 35
+    assert all(reply.total_ms >= (stall[1] - reply.scheduled_at) * 1e3 - 5 for reply in stalled)
 
 
 async def test_beyond_the_allowed_number_outstanding_a_slot_is_recorded_as_overrun() -> None:
@@ -197,12 +202,10 @@ async def test_slots_missed_by_a_stall_of_our_own_are_sent_late_and_say_so() -> 
                     replies.append(observation)
                     if len(replies) == 3:
                         time.sleep(0.5)  # what must never happen in the program: the whole loop held up
-                if len(replies) == 60:
+                if on_schedule(replies, 0.02, 40):
                     break
 
     assert all(reply.ok for reply in replies)
-    slots = np.sort([reply.scheduled_at for reply in replies])
-    assert np.diff(slots) == pytest.approx(0.02, abs=5e-3)
     late = sorted((reply.lateness_ms for reply in replies), reverse=True)
     assert late[0] >= 400
     assert len([one for one in late if one > 100]) >= 15
@@ -219,11 +222,10 @@ async def test_slots_missed_for_longer_than_the_timeout_are_recorded_but_not_sen
                     replies.append(observation)
                     if len(replies) == 3:
                         time.sleep(1.5)
-                if len(replies) == 120:
+                if on_schedule(replies, 0.02, 100):
                     break
 
     unsent = [reply for reply in replies if reply.error is ErrorKind.OVERRUN]
-    assert np.diff(np.sort([reply.scheduled_at for reply in replies])) == pytest.approx(0.02, abs=5e-3)
     assert len(unsent) >= 40
     assert all("infdiag itself was held up" in reply.error_text for reply in unsent)
     assert all(reply.lateness_ms >= 500 for reply in unsent)
