@@ -86,7 +86,8 @@ class InfdiagApp(App[None]):
 
     def on_mount(self) -> None:
         """Colours by what the terminal can show."""
-        if few_colours(os.environ) and not os.environ.get("TEXTUAL_THEME"):
+        # Without colours, too: Textual would turn the RGB theme's red into a grey that is darker than plain text.
+        if (few_colours(os.environ) or os.environ.get("NO_COLOR")) and not os.environ.get("TEXTUAL_THEME"):
             self.theme = "ansi-dark"
         self.set_interval(0.5, self._redraw_after_stall)
 

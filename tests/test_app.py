@@ -32,3 +32,15 @@ async def test_terminals_with_few_colours_get_their_own_ones(
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert app.theme == theme
+
+
+async def test_without_colours_the_theme_is_one_whose_text_stays_as_bright_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("TEXTUAL_THEME", raising=False)
+    app = InfdiagApp(ScriptedEngine(incident_snapshot()), title="x", clock=ManualClock(), refresh_s=60.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert app.theme == "ansi-dark"

@@ -174,13 +174,13 @@ def _lamp(kind: str, state: PanelState, sources: int, glyphs: Glyphs, *, brief: 
         name += f" {sources - len(state.problems)}/{sources}"
     sign = glyphs.state[state.state] if brief else f"{glyphs.state[state.state]} "
     tone = STATE_TONES[state.state]
-    worded = not brief and state.state is not SourceState.LIVE
-    parts = [Span(sign, tone), Span(name, Tone.PLAIN if state.state is SourceState.LIVE else tone)]
-    if worded:
-        parts.append(Span(f" {state.state}", tone))
+    words = [(name, Tone.PLAIN if state.state is SourceState.LIVE else tone)]
+    if not brief and state.state is not SourceState.LIVE:
+        words.append((str(state.state), tone))
     if state.age_s is not None:
-        parts.append(Span(f" {'<2s' if state.age_s < 2 else units.age(state.age_s)}", Tone.DIM))
-    return line(*parts)
+        words.append(("<2s" if state.age_s < 2 else units.age(state.age_s), Tone.DIM))
+    spaced = [(f"{word} ", tone) for word, tone in words[:-1]]
+    return line(Span(sign, tone), *(Span(*word) for word in (*spaced, words[-1])))
 
 
 def _fitting(found: Sequence[tuple[SourceState, Line]], room: int, glyphs: Glyphs) -> Line:

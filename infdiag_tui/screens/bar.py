@@ -93,12 +93,11 @@ def tab_items(
     items = []
     for panel in PANELS:
         name = panel.name if width >= _SHORT_NAMES_BELOW else panel.name[:3]
-        spans = [Span(f"{panel.number} {name}", Tone.STRONG if panel.id == active else Tone.PLAIN)]
+        count = f" {findings}" if panel.id == "findings" and findings else ""
+        spans = [Span(f"{panel.number} {name}{count}", Tone.STRONG if panel.id == active else Tone.PLAIN)]
         state = states.get(panel.id)
         if state is not None and state.state in PROBLEM_STATES:
             spans.append(Span(glyphs.state[state.state], Tone.WARN))
-        if panel.id == "findings" and findings:
-            spans.append(Span(f" {findings}", Tone.BAD))
         left, right = ("[", "]") if panel.id == active else (" ", " ")
         items.append(Item(panel.id, line(Span(left, Tone.MARK), *spans, Span(right, Tone.MARK))))
     return items
@@ -124,4 +123,4 @@ def _action_item(action: Action, label: str) -> Item:
 
 
 def _key(item_id: str, key: str, label: str) -> Item:
-    return Item(item_id, line(" ", Span(key, Tone.MARK), f" {label} "))
+    return Item(item_id, line(Span(f" {key} ", Tone.MARK), f"{label} "))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widget import Widget
-from textual.widgets import Input, TextArea
 
 from infdiag_tui.actions import PANELS
 from infdiag_tui.model import Snapshot
 from infdiag_tui.screens.layout import PLACES, Arrangement
-from widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from widgets.panel import Panel
 
 log = logging.getLogger(__name__)
 
@@ -21,23 +22,26 @@ log = logging.getLogger(__name__)
 class Board(Container):
     """Holds the panels, knows which is active, and shows all of them or the active one alone.
 
+    It is empty until `populate`: what the panels need is imported after the first frame.
+
     Args:
-        panels: the panels by id, one for each of `actions.PANELS`.
         on_defect: told of a panel that could not be drawn.
     """
 
-    def __init__(self, panels: dict[str, Panel], on_defect: Callable[[str], None]) -> None:
+    def __init__(self, on_defect: Callable[[str], None]) -> None:
         super().__init__(id="board")
-        self.panels = panels
+        self.panels: dict[str, Panel] = {}
         self.active = "findings"
         self._on_defect = on_defect
         self._single = False
-        self._order = tuple(panels)
+        self._order: tuple[str, ...] = ()
         self._defective: set[str] = set()
 
-    def compose(self) -> ComposeResult:
-        """The panels."""
-        yield from self.panels.values()
+    async def populate(self, panels: dict[str, Panel]) -> None:
+        """Takes in the panels by id, one for each of `actions.PANELS`."""
+        self.panels = panels
+        self._order = tuple(panels)
+        await self.mount(*panels.values())
 
     @property
     def active_panel(self) -> Panel:
@@ -62,7 +66,7 @@ class Board(Container):
         """Takes up an arrangement; `single` shows the active panel alone."""
         self._single = single
         order = PLACES.get(arrangement, self._order)
-        if order != self._order:
+        if self.panels and order != self._order:
             self._order = order
             self.sort_children(key=lambda panel: order.index(str(panel.id)))
         for name, panel in self.panels.items():
@@ -77,6 +81,8 @@ class Board(Container):
 
     def entry(self, name: str) -> Widget:
         """The part of a panel that takes the focus without taking letters as text."""
+        from textual.widgets import Input, TextArea
+
         panel = self.panels[name]
         if panel.focusable:
             return panel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -19,11 +19,14 @@ from infdiag_tui.model import Snapshot, Verdict
 from infdiag_tui.screens.bar import Bar, footer_items, tab_items
 from infdiag_tui.screens.board import Board
 from infdiag_tui.screens.layout import Arrangement, arrangement_for, too_small_words
-from infdiag_tui.screens.panels import build_panels
 from infdiag_tui.screens.port import EnginePort
 from widgets.glyphs import ASCII, UNICODE
-from widgets.report_editor import ReportEditor
 from widgets.vitals import Pause, Vitals, replies
+
+if TYPE_CHECKING:
+    from infdiag_tui.screens.panels import Panels
+    from widgets.logs_panel import LogsPanel
+    from widgets.report_editor import ReportPanel
 
 
 class TriageScreen(Screen[None]):
@@ -65,10 +68,9 @@ class TriageScreen(Screen[None]):
         self._tabs = Bar(id="tabs")
         self._keys = Bar(id="keys")
         self._too_small = Static("", id="too-small", markup=False)
-        panels = build_panels(engine.edit_draft, ascii_only=ascii_only)
-        self.logs_panel = panels.logs
-        self.report_panel = panels.report
-        self.board = Board(panels.by_id(), self._warn)
+        self._ascii_only = ascii_only
+        self._panels: Panels | None = None
+        self.board = Board(self._warn)
         self.snapshot: Snapshot | None = None
         """The newest snapshot that was drawn, or counted while paused."""
         self._frozen: Snapshot | None = None
@@ -84,15 +86,48 @@ class TriageScreen(Screen[None]):
         yield self._keys
 
     def on_mount(self) -> None:
-        """Starts the engine once there is something to look at."""
+        """Once there is something to look at: the panels, then the engine."""
         self._arrange()
-        self._focus(self.board.entry(self.board.active))
-        self.call_after_refresh(self._start)
+        self._vitals.draw(None, now=self._clock.now())
+        # The first refresh gives the bars their size, the second draws them.
+        self.call_after_refresh(self.call_after_refresh, self._start)
 
-    def _start(self) -> None:
+    async def _start(self) -> None:
+        from infdiag_tui.screens.panels import build_panels
+
+        self._panels = build_panels(self._engine.edit_draft, ascii_only=self._ascii_only)
+        await self.board.populate(self._panels.by_id())
+        self._arrange()
         self._engine.start()
         self.set_interval(self._refresh_s, self.tick)
         self.tick()
+
+    @property
+    def logs_panel(self) -> LogsPanel:
+        """The logs; only after the first frame."""
+        return self.panels.logs
+
+    @property
+    def report_panel(self) -> ReportPanel:
+        """The report draft; only after the first frame."""
+        return self.panels.report
+
+    @property
+    def panels(self) -> Panels:
+        """The panels.
+
+        Raises:
+            RuntimeError: before the first frame.
+        """
+        if self._panels is None:
+            raise RuntimeError("the panels are made after the first frame")
+        return self._panels
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of this screen work as soon as there are panels."""
+        if self._panels is None and hasattr(self, f"action_{action}"):
+            return False
+        return super().check_action(action, parameters)
 
     # --- drawing
 
@@ -135,13 +170,15 @@ class TriageScreen(Screen[None]):
     @property
     def editing(self) -> bool:
         """True while what is typed is text of the report."""
-        return isinstance(self.focused, ReportEditor)
+        return self._panels is not None and self.focused is self._panels.report.editor
 
     def on_resize(self, _event: events.Resize) -> None:
         """Takes up the arrangement that fits."""
         self._arrange()
 
     def _arrange(self) -> None:
+        if not self.size.area:
+            return
         fitting = arrangement_for(self.size.width, self.size.height)
         if fitting is Arrangement.TOO_SMALL:
             self._too_small.update(Content(too_small_words(self.size.width, self.size.height)))
@@ -153,7 +190,7 @@ class TriageScreen(Screen[None]):
         self.board.take_up(fitting, single=single)
         self._draw_tabs()
         self._draw_keys()
-        if self.focused is None and fitting is not Arrangement.TOO_SMALL:
+        if self.focused is None and self._panels is not None and fitting is not Arrangement.TOO_SMALL:
             self._focus(self.board.entry(self.board.active))
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
@@ -259,7 +296,8 @@ class TriageScreen(Screen[None]):
 
     def flush(self) -> None:
         """Sends the engine what the operator typed in the last moment."""
-        self.report_panel.editor.flush()
+        if self._panels is not None:
+            self._panels.report.editor.flush()
 
     def _warn(self, text: str) -> None:
         self.notify(text, severity="error", markup=False, timeout=15)
