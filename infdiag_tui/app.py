@@ -60,7 +60,11 @@ class InfdiagApp(App[None]):
         clock: Clock | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
-        super().__init__(driver_class=driver_class)
+        # Without colours, too: Textual would turn the RGB theme's red into a grey that is darker than plain text. It
+        # chooses its filters while the app is made, so the theme alone would come too late.
+        few = few_colours(os.environ) or "NO_COLOR" in os.environ
+        self._own_colours = few and not os.environ.get("TEXTUAL_THEME")
+        super().__init__(driver_class=driver_class, ansi_color=True if self._own_colours else None)
         self.title = title
         self._engine = engine
         self._clock = clock or SystemClock()
@@ -86,8 +90,7 @@ class InfdiagApp(App[None]):
 
     def on_mount(self) -> None:
         """Colours by what the terminal can show."""
-        # Without colours, too: Textual would turn the RGB theme's red into a grey that is darker than plain text.
-        if (few_colours(os.environ) or os.environ.get("NO_COLOR")) and not os.environ.get("TEXTUAL_THEME"):
+        if self._own_colours:
             self.theme = "ansi-dark"
         self.set_interval(0.5, self._redraw_after_stall)
 

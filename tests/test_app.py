@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from rich.segment import Segment
+from textual.color import Color
 
 from infdiag_tui.app import InfdiagApp
 from infdiag_tui.terminal import few_colours
@@ -34,6 +36,13 @@ async def test_terminals_with_few_colours_get_their_own_ones(
         assert app.theme == theme
 
 
+def app_filtered(app: InfdiagApp, segments: list[Segment]) -> list[Segment]:
+    for each in app._filters:
+        if each.enabled:
+            segments = each.apply(segments, Color(0, 0, 0))
+    return segments
+
+
 async def test_without_colours_the_theme_is_one_whose_text_stays_as_bright_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -44,3 +53,10 @@ async def test_without_colours_the_theme_is_one_whose_text_stays_as_bright_as_it
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert app.theme == "ansi-dark"
+        colours = {
+            segment.style.color.name
+            for strip in app.screen._compositor.render_strips()
+            for segment in app_filtered(app, list(strip))
+            if segment.style is not None and segment.style.color is not None
+        }
+        assert colours == {"default"}

@@ -77,8 +77,9 @@ def help_lines(
 ) -> list[Line]:
     """The panel's purpose and troubles, then every key by where it works, wrapped to `width` columns."""
     rows: list[Line] = [line(Span(title, Tone.HEAD))]
+    for problem in problems:
+        rows += [*(line(Span(row, Tone.WARN)) for row in wrap(problem, width)), ()]
     rows += _prose(text, width)
-    rows += [line(Span(row, Tone.WARN)) for problem in problems for row in wrap(problem, width)]
     for scope, heading in _HEADINGS.items():
         chosen = [action for action in actions if action.scope is scope]
         if not chosen:
