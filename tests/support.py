@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import time
 from collections.abc import Callable
+
+import pytest
+
+
+def need_tool(name: str, package: str) -> str:
+    """The path of a program that is not Python's to install.
+
+    Without it the test is skipped, or fails where `INFDIAG_TEST_REQUIRE_TOOLS` is set, as it is in CI.
+    """
+    found = shutil.which(name)
+    if found is None:
+        words = f"{name} is not installed (Debian: {package})"
+        if os.environ.get("INFDIAG_TEST_REQUIRE_TOOLS"):
+            pytest.fail(words)
+        pytest.skip(words)
+    return found
 
 
 class FakeClock:

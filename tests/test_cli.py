@@ -177,7 +177,7 @@ def test_an_interrupted_triage_still_prints_and_saves(home: Path) -> None:
         (("triage", "--endpoint", "http://m/", "--rate", "1000"), "less than or equal to 50"),
         (("triage", "--log", "a.log", "--out", "/proc/nowhere"), "folder cannot be made"),
         (("demo", "nonsense"), "no scenario 'nonsense'"),
-        ((), "not a terminal"),
+        ((), "needs a terminal"),
         (("--frobnicate",), "unrecognized arguments: --frobnicate"),
     ],
 )

@@ -46,7 +46,7 @@ def build_panels(send_edit: SendEdit, *, ascii_only: bool) -> Panels:
     return Panels(
         gpu=GpuPanel(id="gpu", ascii_only=ascii_only),
         pods=PodsPanel(sources=("pods*",), id="pods", ascii_only=ascii_only),
-        logs=LogsPanel(sources=("logs*",), id="logs", ascii_only=ascii_only),
+        logs=LogsPanel(sources=("logs*", "pod-logs*"), id="logs", ascii_only=ascii_only),
         latency=LatencyPanel("Latency", sources=("latency*",), id="latency", ascii_only=ascii_only),
         findings=FindingsPanel(id="findings", ascii_only=ascii_only),
         report=ReportPanel(send_edit, id="report", ascii_only=ascii_only),

@@ -1,27 +1,24 @@
-"""kubectl itself against the lab; skipped only where it is not installed."""
+"""kubectl itself against the lab."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from asyncio.subprocess import DEVNULL, PIPE
 
 import pytest
 
 from infdiag_tui.lab import Lab
 from tests.lab.helpers import until
+from tests.support import need_tool
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed (kubernetes-client)"),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def _kubectl(lab: Lab, *words: str, stdin: bytes | None = None) -> tuple[int | None, str, str]:
     environment = {**os.environ, "KUBECONFIG": str(lab.kubeconfig_path), "HOME": str(lab.folder)}
     process = await asyncio.create_subprocess_exec(
-        "kubectl",
+        need_tool("kubectl", "kubernetes-client"),
         *words,
         stdin=DEVNULL if stdin is None else PIPE,
         stdout=PIPE,

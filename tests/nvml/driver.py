@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.support import need_tool
 
 SOURCE = Path(__file__).with_name("standin.c")
 WATCHER = "tests.nvml.watch"
@@ -20,8 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def compile_standin(folder: Path, *options: str) -> Path:
     """The folder, with `libnvidia-ml.so.1` in it."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    assert compiler, "the tests of the NVML stream need a C compiler: install gcc (see README)"
+    compiler = need_tool("cc", "gcc")
     subprocess.run(
         [
             *(compiler, "-std=gnu11", "-O0", "-fPIC", "-shared", "-fvisibility=hidden"),
