@@ -65,7 +65,7 @@ class InfdiagApp(App[None]):
         few = few_colours(os.environ) or "NO_COLOR" in os.environ
         self._own_colours = few and not os.environ.get("TEXTUAL_THEME")
         super().__init__(driver_class=driver_class, ansi_color=True if self._own_colours else None)
-        self.title = title
+        self.title = title or "infdiag"
         self._engine = engine
         self._clock = clock or SystemClock()
         self._refresh_s = refresh_s

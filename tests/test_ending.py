@@ -87,7 +87,7 @@ def test_what_is_typed_while_nobody_reads_the_terminal_reaches_the_engine(start:
     console.read_until(lambda: b"back to commands" in console.output)
     console.wait_unread(stalled(console))
     console.type("cause found")
-    console.wait_unread(lambda: any(call.get("head", "").startswith("cause found") for call in console.calls()))
+    console.wait_unread(lambda: any(call.get("tail", "").endswith("cause found") for call in console.calls()))
 
 
 def test_a_terminal_that_reads_again_shows_the_present_state(start: Start) -> None:

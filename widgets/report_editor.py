@@ -75,6 +75,11 @@ class ReportEditor(TextArea):
             self._merge(draft.text)
             self._version = draft.version
 
+    def begin(self) -> None:
+        """Puts a cursor that was never moved at the end, where notes belong; at the top it would split the title."""
+        if self.selection == Selection.cursor((0, 0)):
+            self.move_cursor(self.document.end)
+
     def flush(self) -> None:
         """Sends what the operator wrote and was not sent yet, at once."""
         if self._send_timer is not None:
@@ -223,6 +228,7 @@ Enter or a click starts writing, Esc stops it.
 
     def action_write(self) -> None:
         """Puts the cursor into the text."""
+        self.editor.begin()
         self.editor.focus()
 
     def _subtitle(self, _state: PanelState, shown: SourceState, _now: float) -> str:

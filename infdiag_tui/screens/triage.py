@@ -224,7 +224,11 @@ class TriageScreen(Screen[None]):
     def action_show_panel(self, name: str) -> None:
         """Goes to a panel; in the report the operator can type at once."""
         self.board.activate(name)
-        self._focus(self.report_panel.editor if name == "report" else self.board.entry(name))
+        if name == "report":
+            self.report_panel.editor.begin()
+            self._focus(self.report_panel.editor)
+        else:
+            self._focus(self.board.entry(name))
 
     def _focus(self, widget: Widget) -> None:
         """Takes effect at once, where `Widget.focus` would let the next keys go elsewhere."""

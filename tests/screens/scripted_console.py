@@ -50,7 +50,7 @@ class RecordingEngine(ScriptedEngine):
 
     def edit_draft(self, text: str, base_version: int) -> int:
         number = super().edit_draft(text, base_version)
-        self.note(call="edit", head=text[:40])
+        self.note(call="edit", tail=text[-40:])
         return number
 
     def stop(self, timeout_s: float) -> bool:

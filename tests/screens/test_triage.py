@@ -187,10 +187,10 @@ async def test_the_draft_is_kept_up_while_the_terminal_is_too_small() -> None:
         await found.pilot.press("6", "x")
         await found.pilot.resize_terminal(40, 10)
         await until(found, lambda: bool(found.engine.edits))
-        assert found.engine.edits[-1][0].startswith("x##")
+        assert found.engine.edits[-1][0].endswith("Notes\n\nx")
         await found.pilot.resize_terminal(120, 40)
         await until(found, lambda: len(found.shown) == len(PANELS))
-        assert found.screen.report_panel.editor.text.startswith("x##")
+        assert found.screen.report_panel.editor.text.endswith("Notes\n\nx")
 
 
 async def test_zoom_gives_the_panel_the_screen_and_takes_it_back() -> None:
@@ -264,14 +264,14 @@ async def test_what_is_typed_in_the_report_is_text_and_no_command() -> None:
         await found.pilot.press("6")
         await found.pilot.press("q", "z", "1", "space", "e", "question_mark", "slash")
         await until(found, lambda: bool(found.engine.edits))
-        assert found.screen.report_panel.editor.text.startswith("qz1 e?/##")
+        assert found.screen.report_panel.editor.text.endswith("Notes\n\nqz1 e?/")
         assert isinstance(found.screen.focused, ReportEditor)
         assert not found.paused()
         assert "back to commands" in found.bar("keys")
         await found.pilot.press("escape", "space")
         await found.pilot.pause()
         assert found.paused()
-        assert found.screen.report_panel.editor.text.startswith("qz1 e?/##")
+        assert found.screen.report_panel.editor.text.endswith("Notes\n\nqz1 e?/")
 
 
 async def test_the_log_filter_opens_from_anywhere_and_its_letters_are_text() -> None:
@@ -409,4 +409,4 @@ async def test_quitting_sends_what_was_typed_last() -> None:
     async with console((120, 40)) as found:
         await found.pilot.press("6", "x", "ctrl+q")
         await found.pilot.pause()
-    assert found.engine.edits[-1][0].startswith("x##")
+    assert found.engine.edits[-1][0].endswith("Notes\n\nx")
