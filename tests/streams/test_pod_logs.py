@@ -130,6 +130,31 @@ async def test_a_run_followed_to_its_end_is_not_read_again(tmp_path: Path) -> No
         assert sum("previous" in asked.query for asked in api.asked) == 1
 
 
+async def test_a_restart_that_is_counted_before_the_new_run_begins_repeats_nothing(tmp_path: Path) -> None:
+    began = ["2026-01-31T03:00:00Z", "2026-01-31T03:01:00Z", "2026-01-31T03:02:00Z"]
+    async with served() as api:
+        await api.put_pod(pod("a"))
+        async with watching(api, tmp_path, logs=True) as watched:
+            for run in range(3):
+                await api.log("a", "server", *((stamp(60 * run + n), f"run {run} line {n}") for n in (0, 9, 40)))
+                await watched.until(lambda run=run: len(watched.texts()) == 3 * (run + 1))  # type: ignore[misc]
+                await api.end_run("a", "server")
+                if run == 2:
+                    break
+                ended = f"2026-01-31T03:0{run}:41Z"
+                between = restarted("a", run + 1, ended, began[run])
+                died = {"startedAt": began[run], "finishedAt": ended, "exitCode": 137, "reason": "OOMKilled"}
+                between["status"]["containerStatuses"][0]["state"] = {"terminated": died}
+                await api.put_pod(between)
+                asked = sum("previous" in one.query for one in api.asked)
+                await watched.until(
+                    lambda asked=asked: sum("previous" in one.query for one in api.asked) > asked  # type: ignore[misc]
+                )
+                await api.new_run("a", "server")
+                await api.put_pod(restarted("a", run + 1, ended, began[run + 1]))
+            assert watched.texts() == [f"run {run} line {n}" for run in range(3) for n in (0, 9, 40)]
+
+
 async def test_a_pod_met_after_restarts_shows_how_its_previous_run_ended(tmp_path: Path) -> None:
     async with served() as api:
         await api.put_pod(restarted("a", 3, "2026-01-31T03:00:03Z", "2026-01-31T03:00:07Z"))

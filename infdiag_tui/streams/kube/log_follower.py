@@ -29,7 +29,8 @@ _PREVIOUS_ATTEMPTS = 3
 class Record:
     """What is known of one container's log; outlives connections, so that nothing is lost or told twice.
 
-    `restarts_read` is the restart count whose previous run has been read. `first_tail` bounds the first request.
+    `restarts_read` is the restart count whose previous run has been read, `began_at` when the run of that count began.
+    `first_tail` bounds the first request.
     """
 
     namespace: str
@@ -39,6 +40,7 @@ class Record:
     known: Container
     gone: bool = False
     restarts_read: int = 0
+    began_at: float | None = None
     point: ResumePoint = field(default_factory=ResumePoint)
     ends: deque[ResumePoint] = field(default_factory=lambda: deque(maxlen=_ENDS_KEPT))
     previous_point: ResumePoint | None = None
@@ -54,6 +56,7 @@ class Record:
     def __post_init__(self) -> None:
         self.assembler = LineAssembler(self.source)
         self.previous_assembler = LineAssembler(self.source, previous=True)
+        self.note_begin()
 
     @property
     def source(self) -> str:
@@ -69,7 +72,13 @@ class Record:
         """Takes the container's newest state."""
         if container != self.known:
             self.known = container
+            self.note_begin()
             self.changed.set()
+
+    def note_begin(self) -> None:
+        """Remembers when the run began whose log is being followed."""
+        if not self.restart_is_due and self.known.started_at is not None:
+            self.began_at = self.known.started_at
 
     def leave(self) -> None:
         """Notes that the pod is gone: what is still under way is read, nothing more is asked for."""
@@ -182,27 +191,35 @@ class LogFollower:
             await self._read(query, record.previous_point, record.previous_assembler)
         except ApiError as error:
             if error.status not in (HTTP_BAD_REQUEST, HTTP_NOT_FOUND):
-                self._previous_failed(restarts, server_fault=error.status >= 500)
+                self._previous_failed(restarts, counts=error.status >= 500)
                 raise
+            if record.known.state != "running":
+                # Between two runs: the one that ended may not be the previous one yet.
+                self._previous_failed(restarts, counts=True)
+                return
             # Else the runtime has removed it, and there is nothing to read.
         except CutError:
-            self._previous_failed(restarts, server_fault=True)
+            self._previous_failed(restarts, counts=True)
             return  # the rest at the next step
         self._previous_done(restarts)
 
-    def _previous_failed(self, restarts: int, *, server_fault: bool) -> None:
+    def _previous_failed(self, restarts: int, *, counts: bool) -> None:
         """After some failures goes on without the previous run: the present one matters more."""
-        self._record.previous_failures += server_fault
+        self._record.previous_failures += counts
         if self._record.previous_failures >= _PREVIOUS_ATTEMPTS:
             self._previous_done(restarts)
 
     def _previous_done(self, restarts: int) -> None:
         record = self._record
         record.restarts_read, record.previous_point, record.previous_failures = restarts, None, 0
+        record.note_begin()
 
     def _point_in_previous_run(self) -> ResumePoint:
         """The newest place that was reached before the present run began (the present log may have gone on)."""
         known = self._record.known
+        if known.started_at is not None and known.started_at == self._record.began_at:
+            # The restart is counted, but the state is still how the run before ended: no log of a new one was read.
+            return self._record.point.copy()
         points = [*self._record.ends, self._record.point]
         ended_at = known.termination.finished_at if known.termination else None
         began_at = known.started_at or ended_at
