@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,24 +21,29 @@ _OLD_USAGE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the table: its heading and width; `least` is the panel width from which it is shown."""
+    """One column of the table: its heading, width, narrowest width, and rank (0 stays longest)."""
 
     heading: str
     width: int
-    least: int
+    rank: int
+    narrow: int = 0
     right: bool = False
+
+    def at(self, narrowed: bool) -> Column:
+        """The column as drawn: narrowed if that is asked for and possible."""
+        return dataclasses.replace(self, width=self.narrow) if narrowed and self.narrow else self
 
 
 COLUMNS = (
-    Column("READY", 5, 0),
+    Column("READY", 5, 1),
     Column("STATUS", 16, 0),
-    Column("RESTARTS", 8, 40, right=True),
-    Column("LAST END", 20, 100),
-    Column("MEMORY / LIMIT", 24, 62),
-    Column("CPU / LIMIT", 14, 84),
-    Column("AGE", 4, 74, right=True),
-    Column("NODE", 14, 124),
-    Column("IMAGE", 12, 142),
+    Column("RESTARTS", 8, 3, right=True),
+    Column("LAST END", 20, 4),
+    Column("MEMORY / LIMIT", 24, 2, narrow=16),
+    Column("CPU / LIMIT", 14, 5),
+    Column("AGE", 4, 6, right=True),
+    Column("NODE", 14, 7),
+    Column("IMAGE", 12, 8),
 )
 """Columns of the table from left to right; the name stands before them."""
 _LEAST_NAME = 11
@@ -45,12 +51,14 @@ _LEAST_NAME = 11
 
 def visible_columns(width: int) -> tuple[tuple[Column, ...], int]:
     """The columns that fit `width`, and the width that is left for the name."""
-    chosen = [column for column in COLUMNS if width >= column.least]
+    chosen = list(COLUMNS)
     while chosen:
-        name = width - 2 - sum(column.width + 1 for column in chosen)
-        if name >= _LEAST_NAME:
-            return tuple(chosen), min(name, 60)
-        chosen.pop(0 if len(chosen) == 2 else -1)  # the status word outlasts even readiness
+        for narrowed in (False, True):
+            drawn = tuple(column.at(narrowed) for column in chosen)
+            name = width - 2 - sum(column.width + 1 for column in drawn)
+            if name >= _LEAST_NAME:
+                return drawn, min(name, 60)
+        chosen.remove(max(chosen, key=lambda column: column.rank))
     return (), max(1, width - 2)
 
 
