@@ -35,6 +35,14 @@ def draft(home: Path) -> str:
     return (home / "incident/report.md").read_text()
 
 
+def write(screen: Console, words: str) -> None:
+    """Types into the report."""
+    screen.press("6")
+    screen.wait_for("back to commands")
+    screen.press(words)
+    screen.wait_for(words)
+
+
 @pytest.mark.parametrize(("columns", "rows"), [(120, 40), (200, 60)])
 def test_a_wide_terminal_shows_every_panel(home: Path, columns: int, rows: int) -> None:
     with Console(home=home, columns=columns, rows=rows) as screen:
@@ -47,7 +55,7 @@ def test_a_narrow_terminal_shows_one_panel_and_tabs(home: Path) -> None:
         screen.press("1")
         screen.wait_for("Machine", "[1 GPU]")
         screen.press("6")
-        screen.wait_for("Inference Diagnostic Report", "[6 Report]")
+        screen.wait_for("### Notes", "[6 Report]")
 
 
 def test_too_small_a_terminal_says_so_until_it_grows(home: Path) -> None:
@@ -74,9 +82,7 @@ def test_quitting_leaves_the_terminal_as_it_was_and_says_where_the_draft_is(scre
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_ends_it_in_time_with_the_last_words_on_disk(screen: Console, home: Path, number: int) -> None:
-    screen.press("6")
-    screen.press("my last words")
-    screen.wait_for("my last words")
+    write(screen, "my last words")
     time_of_last_key = time.monotonic()
     eventually_blocking(lambda: time.monotonic() - time_of_last_key > 1.0)
     began = time.monotonic()
@@ -87,9 +93,7 @@ def test_a_signal_ends_it_in_time_with_the_last_words_on_disk(screen: Console, h
 
 
 def test_a_hang_up_while_nobody_reads_the_terminal_saves_and_ends_in_time(screen: Console, home: Path) -> None:
-    screen.press("6")
-    screen.press("typed before the link died")
-    screen.wait_for("typed before the link died")
+    write(screen, "typed before the link died")
     screen.stop_reading()
     time_of_stall = time.monotonic()
     eventually_blocking(lambda: time.monotonic() - time_of_stall > 15.0, 20)
@@ -122,7 +126,7 @@ def test_a_terminal_that_goes_away_ends_the_program(screen: Console, home: Path)
 
 def test_a_wrong_config_is_one_clear_message_on_the_restored_terminal(home: Path) -> None:
     (home / "infdiag.toml").write_text("[models.m.gpu]\nnvm = false\n")
-    with Console(home=home) as screen:
+    with Console(home=home, columns=200) as screen:
         assert screen.process.wait(20) == 2
         eventually_blocking(lambda: screen.shows("unknown key. Did you mean 'nvml'?"))
         assert not screen.shows("Traceback")
