@@ -106,7 +106,9 @@ class SoleThread:
             loop, done = asyncio.get_running_loop(), asyncio.Event()
             job.outcome.add_done_callback(lambda _: _tell(loop, done))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), timeout_s)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes just as the call returns.
+                async with asyncio.timeout(timeout_s):
+                    await done.wait()
             if job.outcome.done():
                 return
             job.known_stuck = True

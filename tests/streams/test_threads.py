@@ -141,3 +141,18 @@ async def test_closing_an_unused_thread_does_nothing() -> None:
     before = threading.active_count()
     SoleThread("sole-unused").close(last=lambda: None)
     assert threading.active_count() == before
+
+
+async def test_a_cancellation_that_comes_just_as_the_call_returns_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    sole, release = SoleThread("sole-race"), threading.Event()
+
+    def tell_and_cancel(loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
+        loop.call_soon_threadsafe(lambda: (done.set(), calling.cancel()))
+
+    monkeypatch.setattr("infdiag_tui.streams.threads._tell", tell_and_cancel)
+    calling = asyncio.create_task(sole.call(release.wait, timeout_s=60))
+    await eventually(lambda: bool(threads_named("sole-race")))
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    sole.close()
