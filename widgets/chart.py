@@ -20,6 +20,19 @@ _LEAST_AXIS_HEIGHT = 4
 _SHORTEST_S = 0.001
 
 
+_SPANS_S = (60.0, 120.0, 300.0, 600.0)
+
+
+def span_of(first: float | None, now: float, most_s: float) -> float:
+    """The shortest round time range that reaches back to `first` (Unix seconds), at most `most_s`.
+
+    A chart that is empty but for its right edge shows nothing; one that changes its range at every tick neither.
+    """
+    if first is None or not usable_time(first):
+        return most_s
+    return next((span for span in _SPANS_S if now - first <= span < most_s), most_s)
+
+
 @dataclass(frozen=True, slots=True)
 class ChartSpec:
     """What a chart shows: the newest `span_s` seconds of one series.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from infdiag_tui.model import GpuDevice, SeriesKey, Snapshot, SourceState
 from widgets import units
-from widgets.chart import ChartSpec, render_chart
+from widgets.chart import ChartSpec, render_chart, span_of
 from widgets.glyphs import Glyphs
 from widgets.gpu_lines import all_lines, name_of, one_line, some_lines
 from widgets.ink import Line, Tone, beside, muted, toned, wrap
@@ -145,16 +145,17 @@ def _chart_row(view: MachineView, charts: Sequence[_Chart], width: int, room: in
 
 
 def _chart(view: MachineView, chart: _Chart, width: int, height: int) -> list[Line]:
+    points = view.snapshot.series[chart.key]
     spec = ChartSpec(
         chart.title,
-        CHART_SPAN_S,
+        span_of(points.times[0] if points.times else None, view.now, CHART_SPAN_S),
         view.now,
         text=chart.text,
         high=chart.high,
         base=chart.base,
         ascii_only=view.glyphs.ascii_only,
     )
-    return render_chart(view.snapshot.series[chart.key], spec, width, height)
+    return render_chart(points, spec, width, height)
 
 
 class GpuPanel(LinePanel):
@@ -178,7 +179,7 @@ offer the figure; it never means zero. Charts show the last five minutes; an emp
         self,
         title: str = "GPU",
         *,
-        gpu_sources: tuple[str, ...] = ("gpu*",),
+        gpu_sources: tuple[str, ...] = ("gpu*", "dcgm*"),
         machine_sources: tuple[str, ...] = ("process*", "host*"),
         id: str | None = None,  # noqa: A002 - Textual's name
         ascii_only: bool = False,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from infdiag_tui.model import LatencyView, SeriesView, Snapshot, SourceState
 from widgets import units
-from widgets.chart import ChartSpec, render_chart
+from widgets.chart import ChartSpec, render_chart, span_of
 from widgets.glyphs import Glyphs
 from widgets.ink import Line, Tone, beside, toned, wrap
 from widgets.latency_lines import (
@@ -24,6 +24,7 @@ from widgets.panel import LinePanel
 
 _CHART_SPAN_S = 300.0
 _CHART_ROWS = 6
+_CHART_WIDTH = 50
 _BESIDE_WIDTH = 104
 """From this width on the chart stands beside the table."""
 _TABLE_ROWS = 8
@@ -37,7 +38,7 @@ def recent_chart(view: LatencyView, now: float, width: int, height: int, glyphs:
     )
     spec = ChartSpec(
         f"each request ({glyphs.problem} failed), last",
-        _CHART_SPAN_S,
+        span_of(view.recent[0][0] if view.recent else None, now, _CHART_SPAN_S),
         now,
         text=units.milliseconds,
         area=False,
@@ -52,13 +53,19 @@ def render_target(
 ) -> list[Line]:
     """One target in `height` rows: the table if it fits, then the last error, phases, and a chart in what is left."""
     failure = error_lines(view, now, width, glyphs)
-    if height < _TABLE_ROWS + len(failure):
-        lines = [*brief_lines(view, width, verdicts, glyphs), *failure]
-        heading = [target_line(view, width, glyphs)]
-        return _as_fits([heading, lines, error_counts(view, width), phase_lines(view, width)], height)
+    heading = [target_line(view, width, glyphs)]
+    brief = [*brief_lines(view, width, verdicts, glyphs), *failure]
+    table_rows = _TABLE_ROWS + len(failure)
+    beside_fits = width >= _BESIDE_WIDTH and height >= table_rows
+    if height < table_rows + _CHART_ROWS and width >= _CHART_WIDTH and not beside_fits and view.recent:
+        # Between too small for the table and roomy: how it goes tells more than the longer windows' figures.
+        room = height - len(brief)
+        if room >= _CHART_ROWS:
+            return [*brief, *recent_chart(view, now, width, room, glyphs)]
+    if height < table_rows:
+        return _as_fits([heading, brief, error_counts(view, width), phase_lines(view, width)], height)
     lines = [*table_lines(view, width, verdicts, glyphs), *failure]
     more = [*error_counts(view, width), *phase_lines(view, width)]
-    heading = [target_line(view, width, glyphs)]
     if width >= _BESIDE_WIDTH and view.recent:
         left = 9 + 26 * min(2, len(view.windows))
         lines = [*table_lines(view, left, verdicts, glyphs), *failure]

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from infdiag_tui.model import ClusterEvent, Pod, SeriesKey, Snapshot, SourceState
 from widgets import units
 from widgets.canvas import LineCanvas
-from widgets.chart import ChartSpec, render_chart
+from widgets.chart import ChartSpec, render_chart, span_of
 from widgets.glyphs import Glyphs
 from widgets.ink import Line, Span, Tone, line, muted, toned, wrap
 from widgets.panel import Panel
@@ -274,7 +274,7 @@ Below stand the newest warning events about these pods.
         limit = pod.memory_limit_bytes
         spec = ChartSpec(
             f"memory of {pod.name}",
-            _CHART_SPAN_S,
+            span_of(points.times[0] if points.times else None, now, _CHART_SPAN_S),
             now,
             text=units.short_bytes,
             base=1024,

@@ -75,7 +75,10 @@ class Kubernetes(Section):
 class Gpu(Section):
     """Where GPU figures come from."""
 
-    nvml: bool = Field(True, description="Read this machine's NVIDIA GPUs through NVML.")
+    nvml: bool = Field(
+        True,
+        description="Read this machine's NVIDIA GPUs through NVML; by default only where no dcgm_url is given.",
+    )
     dcgm_url: str = Field("", description="A dcgm-exporter metrics URL, e.g. http://node:9400/metrics.")
     interval_s: float = Field(1.0, ge=0.2, le=60, description="Seconds between two readings.")
 

@@ -27,8 +27,9 @@ RETRY_HUNG_S = 2.0
 
 
 def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
-    """The NVML stream, unless it was switched off."""
-    if not config.gpu.nvml:
+    """The NVML stream, unless it was switched off, or another source was named and this one was not asked for."""
+    elsewhere = config.gpu.dcgm_url and "nvml" not in config.gpu.model_fields_set
+    if not config.gpu.nvml or elsewhere:
         return []
     return [GpuNvmlStream(config.gpu.interval_s, context, has_dcgm=bool(config.gpu.dcgm_url))]
 

@@ -1,13 +1,16 @@
+"""The chart: what it draws, and that nothing makes it fail."""
+
 from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infdiag_tui.model import SeriesView
 from widgets import units
-from widgets.chart import ChartSpec, render_chart
+from widgets.chart import ChartSpec, render_chart, span_of
 from widgets.ink import Line, cells, line_cells, plain
 from widgets.scale import Scale, fitting, nice_ceiling, sort_into_columns
 
@@ -146,3 +149,12 @@ def test_scales_include_zero_and_have_an_extent() -> None:
 def test_wide_labels_never_push_the_plot_out() -> None:
     spec = ChartSpec("x", 60, 59.5, text=lambda _: "日本語日本語日本語")
     assert all(cells(row) <= 20 for row in drawn(series([1.0] * 60), spec, width=20))
+
+
+@pytest.mark.parametrize(
+    ("age_s", "span_s"),
+    [(0.0, 60.0), (60.0, 60.0), (61.0, 120.0), (200.0, 300.0), (9000.0, 300.0), (None, 300.0)],
+)
+def test_a_chart_reaches_back_no_further_than_its_data_needs(age_s: float | None, span_s: float) -> None:
+    first = None if age_s is None else 1_000_000.0 - age_s
+    assert span_of(first, 1_000_000.0, 300.0) == span_s
