@@ -37,8 +37,9 @@ class Scale:
 
     def row(self, value: float, rows: int) -> int:
         """The row of dots, counted from the bottom, that `value` falls on; held within the chart."""
-        share = (value - self.low) / (self.high - self.low)
-        return min(rows - 1, max(0, round(share * (rows - 1))))
+        # Clamped before rounding: over a denormal range the quotient overflows to infinity.
+        share = min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
+        return round(share * (rows - 1))
 
 
 def nice_ceiling(value: float, base: int = 10) -> float:

@@ -158,3 +158,8 @@ def test_wide_labels_never_push_the_plot_out() -> None:
 def test_a_chart_reaches_back_no_further_than_its_data_needs(age_s: float | None, span_s: float) -> None:
     first = None if age_s is None else 1_000_000.0 - age_s
     assert span_of(first, 1_000_000.0, 300.0) == span_s
+
+
+def test_a_denormal_range_is_drawn() -> None:
+    assert Scale(-1e-45, 0.0).row(1e300, 8) == 7
+    assert Scale(-1e-45, 0.0).row(-1e300, 8) == 0
