@@ -150,6 +150,7 @@ class Supervisor:
                     f"unexpected {type(failure).__name__}: {failure}",
                     remedy="a defect of infdiag: the incident folder's infdiag.log has the details",
                 )
+            _heed_cancellation()
             calm = self._clock.monotonic() - began >= self._backoff.calm_s
             failures = 1 if calm else failures + 1
             delay_s = max(self._backoff.delay_s(failures, self._rng), error.retry_after_s or 0.0)
@@ -167,6 +168,7 @@ class Supervisor:
         # Streams are async generators; closing them here runs their clean-up before the restart, not at garbage time.
         async with aclosing(cast("Any", watch.stream.observe())) as observations:
             async for observation in observations:
+                _heed_cancellation()
                 self._note(watch, observation)
                 self._put(observation)
                 taken += 1
@@ -185,3 +187,10 @@ class Supervisor:
         watch.last_data_at = now
         if not watch.declared and watch.state is not SourceState.LIVE:
             watch.turn(SourceState.LIVE, now)
+
+
+def _heed_cancellation() -> None:
+    """Ends this task if it was cancelled and a stream swallowed that, as `asyncio.wait_for` may before Python 3.12."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

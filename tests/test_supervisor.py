@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable
 from typing import Self
@@ -212,3 +213,19 @@ def test_backoff_is_jittered_bounded_and_rises(failures: int, seed: int) -> None
     delay = backoff.delay_s(failures, random.Random(seed))
     full = min(2.5, 0.25 * 2 ** min(failures - 1, 16))
     assert full / 2 <= delay <= full
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_stream_that_swallows_its_cancellation_ends_all_the_same(ends: bool) -> None:
+    async def deaf() -> AsyncIterator[Observation]:
+        yield Heartbeat(0.0)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        while not ends:
+            yield Heartbeat(0.0)
+            await asyncio.sleep(0)
+
+    stream = Scripted(deaf)
+    async with asyncio.timeout(10), Running(stream) as running:
+        await eventually(lambda: running.seen)
+    assert stream.closed == stream.started == 1
