@@ -101,6 +101,10 @@ class ModelConfig(Section):
     kubernetes: Kubernetes | None = Field(None, description="The model's pods.")
     gpu: Gpu = Field(default_factory=Gpu)
     host: Host = Field(default_factory=Host)
+    checks: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them.",
+    )
 
 
 class Thresholds(Section):

@@ -4,6 +4,7 @@ Nothing here imports the rest of infdiag, NumPy or Textual, so that the first fr
 `..._at` are Unix seconds (UTC); durations carry their unit in the name.
 """
 
+from infdiag_tui.model.check import CheckResult, CheckStatus, Impact, Progress
 from infdiag_tui.model.cluster import ClusterEvent, Container, Pod, PodGone, PodUsage, Termination
 from infdiag_tui.model.evidence import Evidence, Verdict
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
@@ -14,6 +15,8 @@ from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, SeriesV
 
 __all__ = [
     "PROBLEM_STATES",
+    "CheckResult",
+    "CheckStatus",
     "ClockReason",
     "ClusterEvent",
     "Container",
@@ -24,6 +27,7 @@ __all__ = [
     "GpuProcess",
     "Heartbeat",
     "HostState",
+    "Impact",
     "IncidentInfo",
     "LatencyView",
     "LatencyWindow",
@@ -35,6 +39,7 @@ __all__ = [
     "PodGone",
     "PodUsage",
     "ProcessState",
+    "Progress",
     "Quantile",
     "Reply",
     "Sample",

@@ -1,0 +1,162 @@
+"""The contract of a check: parameters, what it needs, what it will do, and how it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from infdiag_tui.config import ModelConfig
+from infdiag_tui.model import CheckStatus, Evidence, Impact, Progress
+
+KNOWN_GOOD = "endpoint.body or endpoint.body_file in the config, or --body-file"
+
+
+class Params(BaseModel):
+    """Base of every check's parameters.
+
+    A field's description becomes the flag's help, the form's label and the config's documentation. A field whose
+    `json_schema_extra` has `flags` (`["-n"]`) gets these on the command line as well.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CheckError(Exception):
+    """A check cannot finish: one sentence on what happened, where, and what to try.
+
+    `unreachable` is True when a target could not be reached.
+    """
+
+    def __init__(self, sentence: str, *, unreachable: bool = False) -> None:
+        super().__init__(sentence)
+        self.unreachable = unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check found: `summary` in one sentence, `result` JSON-able, artifacts as paths."""
+
+    status: CheckStatus
+    summary: str
+    evidence: tuple[Evidence, ...] = ()
+    result: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One replica of the model: its name (a pod, or the URL's host) and the base URL that reaches it alone."""
+
+    name: str
+    url: str
+    digest: str = ""
+    """The image's digest, where the cluster tells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one request of a check met. `body` is the reply's parsed JSON, None when it is none."""
+
+    ok: bool
+    status: int | None
+    body: Any
+    text: str
+    total_ms: float
+    error: str = ""
+    model_version: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Sender(Protocol):
+    """Speaks to the model server as the latency probe does: protocol, headers, TLS and proxy of the config's endpoint.
+
+    Implemented by the composer. Failures are answers that are not `ok`, with a sentence; it never raises for them.
+    """
+
+    async def predict(self, body: Any, *, base_url: str = "", timeout_s: float | None = None) -> Answer:
+        """Posts an input to the predict call; `base_url` (scheme, host, port) sends it to one replica instead."""
+        ...
+
+    async def get(self, url: str, *, timeout_s: float | None = None, limit_bytes: int = 8_000_000) -> Answer:
+        """Fetches any URL of the model server; the text is cut off at `limit_bytes`."""
+        ...
+
+
+class Remote(Protocol):
+    """Runs a command beside the model. Implemented by the composer; a check only asks."""
+
+    async def run(self, command: tuple[str, ...], *, timeout_s: float, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+        """Exit code, standard output and standard error.
+
+        Raises:
+            CheckError: forbidden, no such container, no shell, or it took too long.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class CheckContext:
+    """What a check is given besides its parameters.
+
+    `folder` exists and takes artifacts. `report` may be called from the event loop at any time. `confirmed`: the
+    operator agreed to what `announce` says. `replicas` are the model's replicas where the cluster names them, else
+    empty. `sender` is None without an endpoint, `remote` without a way into the container. `baseline` is the file in
+    which what healthy looks like is kept.
+    """
+
+    model_name: str
+    model: ModelConfig
+    folder: Path
+    now: Callable[[], float]
+    report: Callable[[Progress], None]
+    confirmed: bool = False
+    replicas: tuple[Replica, ...] = ()
+    sender: Sender | None = None
+    remote: Remote | None = None
+    baseline: Path | None = None
+    user_agent: str = "infdiag"
+
+
+P = TypeVar("P", bound=Params)
+
+
+class Check(Generic[P]):
+    """One check of the protocol. Subclasses set the class variables and implement `run`.
+
+    Attributes:
+        name: as typed: `infdiag check NAME`.
+        title: a short title.
+        step: the step of the diagnostic protocol (1 to 5), or 0 for a companion.
+        impact: what it does to production.
+        symptoms: the symptoms that it is offered for first.
+        params: its parameters' model.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    step: ClassVar[int]
+    impact: ClassVar[Impact] = Impact.READ_ONLY
+    symptoms: ClassVar[tuple[str, ...]] = ()
+    params: ClassVar[type[Params]]
+
+    def missing(self, params: P, context: CheckContext) -> str:
+        """Which input is missing and which config key or flag gives it; empty when it can run."""
+        del params, context
+        return ""
+
+    def announce(self, params: P, context: CheckContext) -> str:
+        """What it is about to do, for the operator to agree to; needed unless it is read-only."""
+        del params, context
+        return self.title
+
+    async def run(self, params: P, context: CheckContext) -> Outcome:
+        """Runs it. Cancelling must leave no process, task, connection or file in other places behind.
+
+        Raises:
+            CheckError: it cannot finish.
+        """
+        raise NotImplementedError
