@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Mapping
 from importlib.resources import files
 
 _SLOT = re.compile(r"\{([a-z0-9_]+)\}")
-_REMEMBERED = 400
-"""Versions whose filled lines are remembered, so that an edit made on an older version can be told from a refill."""
+_REMEMBERED = 4_000
+"""Fillings of each slot that are remembered, two hours at one every 2 s: an operator who paused the screen and writes
+on makes edits of that old a version, in which the lines that were refilled since must still be known as the program's.
+"""
 
 
 def built_in_template() -> str:
@@ -28,11 +30,11 @@ class Draft:
     def __init__(self, template: str) -> None:
         self._patterns = {match.group(1): line for line in template.splitlines() for match in _SLOT.finditer(line)}
         self._filled: dict[str, str] = dict(self._patterns)
-        self._history: deque[tuple[int, dict[str, str]]] = deque(maxlen=_REMEMBERED)
+        self._history: dict[str, list[tuple[int, str]]] = {slot: [(0, line)] for slot, line in self._patterns.items()}
+        """Each slot's lines with the version from which on they stood, oldest first."""
         self.text = template
         self.version = 0
         self.applied_edit = 0
-        self._remember()
 
     def fill(self, values: Mapping[str, str]) -> bool:
         """Brings the slots up to date; True when the text changed.
@@ -49,27 +51,37 @@ class Draft:
                 raise ValueError(f"the value of slot {slot!r} spans several lines")
             lines[slot] = pattern.replace(f"{{{slot}}}", value)
         text = _replace_lines(self.text, self._filled, lines)
+        changed = text != self.text
+        if changed:
+            self.text = text
+            self.version += 1
+        self._remember(lines)
         self._filled.update(lines)
-        if text == self.text:
-            return False
-        self._advance(text)
-        return True
+        return changed
 
     def edit(self, text: str, base_version: int, number: int) -> None:
         """Takes the operator's whole text, made on top of `base_version`; `number` is the edit's own."""
-        base = next((filled for version, filled in self._history if version == base_version), None)
-        text = text.replace("\r\n", "\n")
-        merged = text if base is None else _replace_lines(text, base, self._filled)
-        self.applied_edit = number
-        self._advance(merged)
-
-    def _advance(self, text: str) -> None:
-        self.text = text
+        self.text = _replace_lines(text.replace("\r\n", "\n"), self._filled_at(base_version), self._filled)
         self.version += 1
-        self._remember()
+        self.applied_edit = number
 
-    def _remember(self) -> None:
-        self._history.append((self.version, dict(self._filled)))
+    def _remember(self, lines: Mapping[str, str]) -> None:
+        for slot, line in lines.items():
+            if line == self._filled[slot]:
+                continue
+            history = self._history[slot]
+            history.append((self.version, line))
+            if len(history) > _REMEMBERED + _REMEMBERED // 8:
+                del history[:-_REMEMBERED]
+
+    def _filled_at(self, version: int) -> dict[str, str]:
+        """What the program had written into the slots by `version`; without those that it no longer remembers."""
+        found = {}
+        for slot, history in self._history.items():
+            after = bisect_right(history, version, key=lambda entry: entry[0])
+            if after:
+                found[slot] = history[after - 1][1]
+        return found
 
 
 def _replace_lines(text: str, old: Mapping[str, str], new: Mapping[str, str]) -> str:

@@ -88,6 +88,19 @@ def test_an_edit_on_a_forgotten_version_is_taken_as_it_is() -> None:
     assert made.text == "all mine\n"
 
 
+def test_an_edit_made_on_a_screen_that_was_paused_for_an_hour_keeps_the_slots_alive() -> None:
+    made = draft()
+    base, text = made.version, made.text
+    for minute in range(2_000):
+        made.fill({"symptom": f"slow for {minute} min"})
+        made.edit(made.text, made.version, minute)
+    made.edit(text + "restarted pod 3\n", base, 2_001)
+    assert "**Symptom**: slow for 1999 min\n" in made.text
+    assert made.text.endswith("Notes\nrestarted pod 3\n")
+    made.fill({"symptom": "over"})
+    assert "**Symptom**: over\n" in made.text
+
+
 def test_a_value_over_several_lines_is_refused() -> None:
     with pytest.raises(ValueError, match="spans several lines"):
         draft().fill({"symptom": "slow\n# Root cause: aliens"})
