@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -47,3 +49,63 @@ def test_text_that_is_no_valid_unicode_is_saved_all_the_same(tmp_path: Path) -> 
     path = tmp_path / "report.md"
     write_atomically(path, "lone \ud800 surrogate")
     assert path.read_text() == "lone ? surrogate"
+
+
+def test_a_report_of_an_earlier_run_in_the_same_folder_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    path.write_text("written at 3 a.m.")
+    file = DraftFile(path)
+    file.save("new", 0)
+    file.save("newer", 1)
+    assert path.read_text() == "newer"
+    (kept,) = (one for one in tmp_path.iterdir() if one != path)
+    assert kept.match("report-*Z.md")
+    assert kept.read_text() == "written at 3 a.m."
+
+
+def test_what_another_editor_wrote_into_the_report_is_kept_each_time(tmp_path: Path) -> None:
+    file = DraftFile(tmp_path / "report.md")
+    file.save("mine", 0)
+    for number in range(3):
+        file.path.write_text(f"theirs {number}")
+        os.utime(file.path, (1_700_000_000, 1_700_000_000))
+        file.save(f"mine {number}", number + 1)
+        assert file.path.read_text() == f"mine {number}"
+    kept = {one.name: one.read_text() for one in tmp_path.iterdir() if one != file.path}
+    assert kept == {
+        "report-20231114T221320Z.md": "theirs 0",
+        "report-20231114T221320Z-2.md": "theirs 1",
+        "report-20231114T221320Z-3.md": "theirs 2",
+    }
+
+
+def test_a_report_that_was_deleted_is_written_again_though_nothing_changed(tmp_path: Path) -> None:
+    file = DraftFile(tmp_path / "report.md")
+    file.save("words", 3)
+    file.path.unlink()
+    file.save("words", 3)
+    assert file.path.read_text() == "words"
+
+
+def test_a_save_with_nothing_new_leaves_what_another_editor_wrote(tmp_path: Path) -> None:
+    file = DraftFile(tmp_path / "report.md")
+    file.save("mine", 0)
+    file.path.write_text("theirs")
+    file.save("mine", 0)
+    assert file.path.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("refusal", [errno.EPERM, errno.ENOTSUP])
+def test_a_report_is_kept_on_a_file_system_without_hard_links(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: int,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr("os.link", refuse)
+    path = tmp_path / "report.md"
+    path.write_text("written at 3 a.m.")
+    DraftFile(path).save("new", 0)
+    assert {one.read_text() for one in tmp_path.iterdir()} == {"new", "written at 3 a.m."}
