@@ -60,10 +60,15 @@ class Engine:
     def edit_draft(self, text: str, base_version: int) -> int:
         """Hands over the operator's whole text as edited on top of a draft version; returns the edit's number."""
         number = next(self._edits)
-        if self._loop is not None:
-            # A loop that is closed has saved already; the screen stops editing before it stops the engine.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._edit, text, base_version, number)
+        if self._loop is None:
+            return number
+        try:
+            self._loop.call_soon_threadsafe(self._edit, text, base_version, number)
+        except RuntimeError:
+            # The loop is closed: on a signal the screen is typed into while the engine ends. Nobody else uses the
+            # session any more.
+            self._edit(text, base_version, number)
+            self._save_last()
         return number
 
     def stop(self, timeout_s: float) -> bool:
@@ -88,6 +93,14 @@ class Engine:
         except Exception as error:
             log.exception("the engine failed")
             self._failure = StartFailure(f"infdiag's engine failed: {type(error).__name__}: {error}", ENGINE_FAILED)
+        finally:
+            # What came in after the session had concluded.
+            self._save_last()
+
+    def _save_last(self) -> None:
+        if self._session is not None:
+            self._session.save_now()
+            self._latest = self._session.snapshot()
 
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
@@ -113,4 +126,3 @@ class Engine:
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-        self._latest = session.snapshot()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from infdiag_tui.report.draft import Draft, built_in_template
 from infdiag_tui.report.slots import slot_values
 from infdiag_tui.report.writer import DraftFile
 from infdiag_tui.streams.base import Stream
+from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.supervisor import Supervisor
 from infdiag_tui.targets import Target
 
@@ -28,6 +30,8 @@ ASSESS_EVERY_S = 0.5
 FILL_EVERY_S = 2.0
 SAVE_AFTER_S = 0.3
 """A change is on disk within a second: this pause lets keystrokes gather, the write itself takes milliseconds."""
+SAVE_TIMEOUT_S = 5.0
+"""From then on a disk that does not answer is named."""
 
 _FINDINGS = (Verdict.WARN, Verdict.FAIL)
 
@@ -51,6 +55,8 @@ class Session:
         self._supervisor = Supervisor(streams, self.hub.put, clock)
         self._info = IncidentInfo(target.model_name, target.symptom, clock.now(), str(folder))
         self._file = DraftFile(folder / "report.md")
+        # A thread of its own, which does not keep the program from ending: a write to a dead mount never returns.
+        self._saver = SoleThread("infdiag draft", clock.monotonic)
         self._draft = Draft(built_in_template())
         self._evidence: tuple[Evidence, ...] = ()
         self._severity = ""
@@ -71,6 +77,7 @@ class Session:
                 group.create_task(self._keep_assessing(), name="assess")
                 group.create_task(self._keep_saving(), name="save")
         finally:
+            self._saver.close()
             self.conclude()
 
     def conclude(self) -> None:
@@ -117,7 +124,8 @@ class Session:
         fill_at = 0.0
         while True:
             await asyncio.sleep(ASSESS_EVERY_S)
-            due = self._clock.monotonic() >= fill_at
+            # A fill that failed is due at once: an assessment without one would seem to have mended it.
+            due = bool(self._defect) or self._clock.monotonic() >= fill_at
             self._assess_guarded(fill=due)
             if due:
                 fill_at = self._clock.monotonic() + FILL_EVERY_S
@@ -152,15 +160,17 @@ class Session:
         snapshot = self.snapshot()
         evidence = assess(snapshot, self.target.config.thresholds, self.target.model.endpoint)
         self._severity = severity_of(evidence)
-        return tuple(self._dated(one, snapshot.at) for one in evidence)
+        dated = tuple(self._dated(one, snapshot.at) for one in evidence)
+        # While a source is silent its findings are unknown; only one that is over, or whose subject went, is forgotten.
+        held = {(one.id, one.subject) for one in evidence if one.verdict is not Verdict.OK}
+        self._since = {key: since for key, since in self._since.items() if key in held}
+        return dated
 
     def _dated(self, evidence: Evidence, at: float) -> Evidence:
         """`evidence` with the moment since when it has been a finding."""
-        key = (evidence.id, evidence.subject)
         if evidence.verdict not in _FINDINGS:
-            self._since.pop(key, None)
             return evidence
-        return dataclasses.replace(evidence, since=self._since.setdefault(key, at))
+        return dataclasses.replace(evidence, since=self._since.setdefault((evidence.id, evidence.subject), at))
 
     def _refill(self) -> None:
         if self._draft.fill(slot_values(self.snapshot())):
@@ -172,8 +182,9 @@ class Session:
             await asyncio.sleep(SAVE_AFTER_S)
             self._dirty.clear()
             try:
-                await asyncio.to_thread(self._file.save, self._draft.text, self._draft.version)
-            except OSError as error:
+                save = functools.partial(self._file.save, self._draft.text, self._draft.version)
+                await self._saver.call(save, timeout_s=SAVE_TIMEOUT_S)
+            except (OSError, StuckCallError) as error:
                 self._not_saved(error)
                 self._dirty.set()  # tried again after the pause
             else:
@@ -191,8 +202,9 @@ class Session:
     def _note_saved(self) -> None:
         self._saved_at, self._save_error = self._clock.now(), ""
 
-    def _not_saved(self, error: OSError) -> None:
-        reason = error.strerror or str(error)
+    def _not_saved(self, error: OSError | StuckCallError) -> None:
+        stuck = isinstance(error, StuckCallError)
+        reason = "the disk does not answer" if stuck else getattr(error, "strerror", None) or str(error)
         if reason != self._save_error:
             log.error("the draft could not be saved to %s: %s", self._file.path, reason)
         self._save_error = reason

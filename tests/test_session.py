@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.config import Config, ModelConfig
 from infdiag_tui.engine import Engine
-from infdiag_tui.model import LogLine, Observation, Severity, SourceState
+from infdiag_tui.model import Evidence, LogLine, Observation, Severity, Snapshot, SourceState, Verdict
+from infdiag_tui.report import slot_values
 from infdiag_tui.session import ENGINE, Session
 from infdiag_tui.targets import Target
 from tests.support import eventually, eventually_blocking
@@ -147,3 +149,117 @@ def test_an_engine_that_cannot_start_says_why() -> None:
     assert (failure.message, failure.exit_code) == ("infdiag.toml: models: is wrong", 2)
     assert engine.snapshot() is None
     assert engine.stop(1.0)
+
+
+def test_words_that_arrive_after_the_engine_has_ended_are_saved(tmp_path: Path) -> None:
+    engine = Engine(lambda: session(tmp_path), refresh_s=0.05)
+    engine.start()
+    eventually_blocking(lambda: engine.snapshot() is not None)
+    assert engine.stop(5.0)
+    view = engine.snapshot()
+    assert view is not None
+    number = engine.edit_draft(view.draft.text + "typed while it ended\n", view.draft.version)
+    assert (tmp_path / "report.md").read_text().endswith("typed while it ended\n")
+    last = engine.snapshot()
+    assert last is not None
+    assert last.draft.applied_edit == number
+
+
+def test_words_that_arrive_while_the_engine_ends_are_saved(tmp_path: Path) -> None:
+    class Ending(Session):
+        """Is sent an edit once it has concluded."""
+
+        def conclude(self) -> None:
+            super().conclude()
+            view = self.snapshot().draft
+            asyncio.get_running_loop().call_soon(self.edit_draft, view.text + "at the very end\n", view.version, 9)
+
+    engine = Engine(lambda: Ending(Target("m", "", ModelConfig(), Config()), (), tmp_path, SystemClock()))
+    engine.start()
+    eventually_blocking(lambda: engine.snapshot() is not None)
+    assert engine.stop(5.0)
+    assert (tmp_path / "report.md").read_text().endswith("at the very end\n")
+
+
+async def test_a_disk_that_does_not_answer_is_told_and_keeps_nothing_from_ending(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("infdiag_tui.session.SAVE_TIMEOUT_S", 0.05)
+    answers = threading.Event()
+    one = session(tmp_path)
+    task = await running(one)
+    save = one._file.save
+
+    def hang(text: str, version: int) -> None:
+        answers.wait()
+        save(text, version)
+
+    monkeypatch.setattr(one._file, "save", hang)
+    view = one.snapshot().draft
+    one.edit_draft(view.text + "words\n", view.version, 1)
+    await eventually(lambda: one.snapshot().draft.save_error == "the disk does not answer")
+    (thread,) = (each for each in threading.enumerate() if each.name == "infdiag draft")
+    assert thread.daemon
+    answers.set()
+    await eventually(lambda: not one.snapshot().draft.save_error)
+    assert "words" in (tmp_path / "report.md").read_text()
+    await stop(task)
+
+
+async def test_a_defect_in_filling_the_draft_stays_shown_until_a_fill_succeeds(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("infdiag_tui.session.ASSESS_EVERY_S", 0.01)
+    one = session(tmp_path)
+    planted = True
+    states = []
+
+    def values(snapshot: Snapshot) -> Mapping[str, str]:
+        if planted:
+            raise ZeroDivisionError("planted")
+        return slot_values(snapshot)
+
+    monkeypatch.setattr("infdiag_tui.session.slot_values", values)
+    guarded = one._assess_guarded
+
+    def watched(*, fill: bool = True) -> None:
+        guarded(fill=fill)
+        states.append(one.snapshot().sources[ENGINE].state)
+
+    monkeypatch.setattr(one, "_assess_guarded", watched)
+    task = await running(one)
+    await eventually(lambda: len(states) >= 20)
+    assert set(states) == {SourceState.UNAVAILABLE}
+    planted = False
+    await eventually(lambda: states[-1] is SourceState.LIVE)
+    await stop(task)
+
+
+async def test_findings_of_things_that_are_gone_are_forgotten_and_silence_does_not_date_them_anew(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = session(tmp_path)
+    verdicts = {"a": Verdict.FAIL, "b": Verdict.FAIL}
+
+    def found(snapshot: Snapshot, *_: object) -> tuple[Evidence, ...]:
+        return tuple(Evidence("x", "x", v, "s", snapshot.at, subject=name) for name, v in verdicts.items())
+
+    monkeypatch.setattr("infdiag_tui.session.assess", found)
+
+    def since(name: str) -> float | None:
+        one._assess_guarded(fill=False)
+        return next((each.since for each in one.snapshot().evidence if each.subject == name), None)
+
+    first = since("a")
+    assert first is not None
+    verdicts["a"] = Verdict.UNKNOWN
+    assert since("a") is None
+    verdicts["a"] = Verdict.WARN
+    assert since("a") == first
+    verdicts["a"] = Verdict.OK
+    del verdicts["b"]
+    assert since("a") is None
+    assert one._since == {}
