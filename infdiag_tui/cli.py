@@ -14,7 +14,7 @@ from infdiag_tui import __version__, exit_codes
 if TYPE_CHECKING:
     from infdiag_tui.config.load import TargetFlags
 
-COMMANDS = ("triage", "demo", "lab")
+COMMANDS = ("triage", "check", "demo", "lab")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command == "triage":
             return _triage(words[1:])
+        if command == "check":
+            return _check(words[1:])
         if command == "demo":
             return _demo(words[1:])
         if command == "lab":
@@ -71,14 +73,19 @@ def _positive_int(text: str) -> int:
 def _target_parser(prog: str, description: str) -> _Parser:
     parser = _Parser(prog=prog, description=description)
     parser.add_argument("what", nargs="?", metavar="SYMPTOM_OR_MODEL", help="what is wrong, or with which model")
+    target = _add_target_flags(parser)
+    target.add_argument("--rate", type=float, metavar="PER_S", help="probe requests per second (default 1)")
+    target.add_argument("--timeout", type=duration_s, metavar="TIME", help="limit of one probe request (default 5s)")
+    return parser
+
+
+def _add_target_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     parser.add_argument("--config", metavar="FILE", help="config file (default: ./infdiag.toml, else the user's)")
     parser.add_argument("--out", metavar="DIR", help="folder for this incident's report")
     target = parser.add_argument_group("targets (each overrides the config)")
     target.add_argument("--endpoint", metavar="URL", help="predict URL of the model server")
     target.add_argument("--protocol", choices=("json", "v2", "openai"), help="how the server is spoken to")
     target.add_argument("--body-file", metavar="FILE", help="JSON file with the known-good input")
-    target.add_argument("--rate", type=float, metavar="PER_S", help="probe requests per second (default 1)")
-    target.add_argument("--timeout", type=duration_s, metavar="TIME", help="limit of one probe request (default 5s)")
     target.add_argument("--log", action="append", default=[], metavar="FILE", help="log file to follow (repeatable)")
     target.add_argument("--kubeconfig", metavar="FILE")
     target.add_argument("--context", help="context of the kubeconfig")
@@ -88,27 +95,29 @@ def _target_parser(prog: str, description: str) -> _Parser:
     target.add_argument("--pid", type=_positive_int, help="the model server's process on this machine, by pid,")
     target.add_argument("--process", metavar="NAME", help="by name,")
     target.add_argument("--port", type=_positive_int, help="or by the port that it listens on")
-    return parser
+    return target
 
 
 def _flags(given: argparse.Namespace) -> TargetFlags:
     from infdiag_tui.config.load import TargetFlags
 
+    # A check's own parameter may have taken a flag's name: then that flag was not typed for the target.
+    typed = vars(given)
     return TargetFlags(
-        endpoint=given.endpoint,
-        protocol=given.protocol,
-        body_file=given.body_file,
-        rate_per_s=given.rate,
-        timeout_s=given.timeout,
-        logs=tuple(given.log),
-        kubeconfig=given.kubeconfig,
-        context=given.context,
-        namespace=given.namespace,
-        selector=given.selector,
-        dcgm_url=given.dcgm_url,
-        pid=given.pid,
-        process_name=given.process,
-        port=given.port,
+        endpoint=typed.get("endpoint"),
+        protocol=typed.get("protocol"),
+        body_file=typed.get("body_file"),
+        rate_per_s=typed.get("rate"),
+        timeout_s=typed.get("timeout"),
+        logs=tuple(typed.get("log") or ()),
+        kubeconfig=typed.get("kubeconfig"),
+        context=typed.get("context"),
+        namespace=typed.get("namespace"),
+        selector=typed.get("selector"),
+        dcgm_url=typed.get("dcgm_url"),
+        pid=typed.get("pid"),
+        process_name=typed.get("process"),
+        port=typed.get("port"),
     )
 
 
@@ -172,6 +181,45 @@ def _triage(words: Sequence[str]) -> int:
         print(f"infdiag: {error}", file=sys.stderr)
         return exit_codes.USAGE
     return run(session, given.duration, as_json=given.json)
+
+
+def _check(words: Sequence[str]) -> int:
+    from checks.registry import all_checks
+
+    known = all_checks()
+    if not words or words[0] in ("--list", "-h", "--help"):
+        width = max((len(name) for name in known), default=0)
+        rows = [f"{one.name:{width}}  step {one.step}  {one.impact.value:9}  {one.title}" for one in known.values()]
+        print("\n".join(rows))
+        return exit_codes.OK
+    name = words[0]
+    parser = _Parser(prog=f"infdiag check {name}", conflict_handler="resolve")
+    if name not in known:
+        parser.error(f"no check {name!r}; there are {', '.join(known)}")
+    check = known[name]
+    parser.description = (check.__doc__ or check.title).strip().splitlines()[0]
+    parser.add_argument("--model", metavar="NAME", help="the model of the config that it is about")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument("--yes", action="store_true", help="agree to what a check with load or exec will do")
+    _add_target_flags(parser)
+    from infdiag_tui.check_flags import add_flags, read_params
+
+    add_flags(parser, check.params)
+    given = parser.parse_args(words[1:])
+    from infdiag_tui.check_command import run
+    from infdiag_tui.config.load import ConfigError
+    from infdiag_tui.start import incident_folder
+    from infdiag_tui.targets import resolve_target
+
+    try:
+        target = resolve_target(given.model, given.config, _flags(given))
+        where = f"[models.{target.model_name}.checks.{name}]"
+        params = read_params(check.params, target.model.checks.get(name, {}), given, where)
+        folder = incident_folder(target, given.out)
+    except ConfigError as error:
+        print(f"infdiag: {error}", file=sys.stderr)
+        return exit_codes.USAGE
+    return run(check, params, target, folder, confirmed=given.yes, as_json=given.json)
 
 
 def _demo(words: Sequence[str]) -> int:

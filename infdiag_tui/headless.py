@@ -103,7 +103,7 @@ def document(snapshot: Snapshot) -> dict[str, Any]:
         "duration_s": round(snapshot.at - incident.started_at, 3),
         "hypotheses": [],
         "root_cause": None,
-        "evidence": [_evidence(one) for one in snapshot.evidence],
+        "evidence": [evidence_fields(one) for one in snapshot.evidence],
         "sources": {
             name: {
                 "state": health.state.value,
@@ -120,7 +120,8 @@ def document(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _evidence(evidence: Evidence) -> dict[str, Any]:
+def evidence_fields(evidence: Evidence) -> dict[str, Any]:
+    """Evidence as JSON fields, times in ISO 8601."""
     fields = dataclasses.asdict(evidence)
     return {**fields, "verdict": evidence.verdict.value, "at": _iso(evidence.at), "since": _iso(evidence.since)}
 

@@ -11,7 +11,7 @@ from infdiag_tui.incident import create_folder, log_to, use_folder
 from infdiag_tui.session import Session
 from infdiag_tui.streams.base import StreamContext
 from infdiag_tui.streams.registry import build_streams
-from infdiag_tui.targets import require_something_to_watch, resolve_target
+from infdiag_tui.targets import Target, require_something_to_watch, resolve_target
 
 
 def make_session(
@@ -39,10 +39,20 @@ def make_session(
     if need_target:
         require_something_to_watch(target)
     streams = build_streams(target.model, StreamContext(clock=clock, user_agent=f"infdiag/{__version__}"))
+    folder = incident_folder(target, out)
+    return Session(target, streams, folder, clock)
+
+
+def incident_folder(target: Target, out: str | None) -> Path:
+    """The incident's folder, made if need be, with the program's own log going there.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
     folder = (
         use_folder(Path(out).expanduser().absolute())
         if out
-        else create_folder(target.config.incidents_dir, target.model_name, clock.now())
+        else create_folder(target.config.incidents_dir, target.model_name, SystemClock().now())
     )
     log_to(folder)
-    return Session(target, streams, folder, clock)
+    return folder

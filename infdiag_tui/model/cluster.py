@@ -41,6 +41,8 @@ class Container:
     memory_request_bytes: int | None = None
     memory_limit_bytes: int | None = None
     gpu_limit: int | None = None
+    ports: tuple[int, ...] = ()
+    """TCP ports that the spec names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,13 @@ def _containers(specs: list[_Raw], statuses: list[_Raw]) -> Iterator[Container]:
             memory_request_bytes=whole(requests.get("memory")),
             memory_limit_bytes=whole(limits.get("memory")),
             gpu_limit=_gpus(limits),
+            ports=_ports(spec),
         )
+
+
+def _ports(spec: _Raw) -> tuple[int, ...]:
+    found = (port.get("containerPort") for port in _list(spec, "ports") if port.get("protocol", "TCP") == "TCP")
+    return tuple(port for port in found if isinstance(port, int))
 
 
 def _state(status: _Raw) -> tuple[str, _Raw]:

@@ -1,0 +1,101 @@
+"""What a check is given: the model's replicas from the cluster, a sender, the incident's folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from checks.base import CheckContext, Replica
+from infdiag_tui import __version__
+from infdiag_tui.check_ports import ProbeSender
+from infdiag_tui.clock import SystemClock
+from infdiag_tui.model import Pod, Progress
+from infdiag_tui.streams.base import SourceError, StreamContext
+from infdiag_tui.streams.cluster import build as build_cluster
+from infdiag_tui.targets import Target
+
+LIST_WITHIN_S = 15.0
+_BASELINES = "baselines"
+
+
+@asynccontextmanager
+async def check_context(
+    target: Target,
+    folder: Path,
+    report: Callable[[Progress], None],
+    *,
+    confirmed: bool,
+    say: Callable[[str], None],
+) -> AsyncIterator[CheckContext]:
+    """A context for one check; its connections are closed at the end.
+
+    Args:
+        target: what the incident is about.
+        folder: the incident's folder, which exists.
+        report: takes progress.
+        confirmed: the operator agreed to what the check announces.
+        say: told in a sentence what could not be had (a cluster out of reach).
+    """
+    context = StreamContext(clock=SystemClock(), user_agent=f"infdiag/{__version__}")
+    replicas = await _replicas(target, context, say)
+    endpoint = target.model.endpoint
+    common = {
+        "model_name": target.model_name,
+        "model": target.model,
+        "folder": folder,
+        "now": context.clock.now,
+        "report": report,
+        "confirmed": confirmed,
+        "replicas": replicas,
+        "baseline": platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(target.model_name)}.json",
+        "user_agent": context.user_agent,
+    }
+    if endpoint is None:
+        yield CheckContext(**common)
+        return
+    async with ProbeSender(endpoint, user_agent=context.user_agent) as sender:
+        yield CheckContext(**common, sender=sender)
+
+
+async def _replicas(target: Target, context: StreamContext, say: Callable[[str], None]) -> tuple[Replica, ...]:
+    """The model's pods, each with the URL that reaches it alone; empty without a cluster."""
+    if target.model.kubernetes is None:
+        return ()
+    stream = build_cluster(target.model, context)[0]
+    found: dict[str, Pod] = {}
+    try:
+        async with asyncio.timeout(LIST_WITHIN_S), aclosing(cast("Any", stream.observe())) as observations:
+            async for observation in observations:
+                if isinstance(observation, Pod):
+                    found[observation.key] = observation
+                elif found:
+                    break  # the list has come whole; what follows are changes
+    except SourceError as error:
+        say(f"the replicas are unknown: {error.reason}. {error.remedy}")
+    except TimeoutError:
+        if not found:
+            say(f"the replicas are unknown: the cluster named no pod within {LIST_WITHIN_S:.0f} s")
+    endpoint = target.model.endpoint
+    scheme = urlsplit(endpoint.url).scheme if endpoint else "http"
+    port = urlsplit(endpoint.url).port if endpoint else None
+    return tuple(replica for pod in found.values() if (replica := _replica(pod, scheme, port)) is not None)
+
+
+def _replica(pod: Pod, scheme: str, service_port: int | None) -> Replica | None:
+    ports = [port for container in pod.containers for port in container.ports]
+    port = service_port if service_port in ports else next(iter(ports), None)
+    if not pod.pod_ip or port is None:
+        return None
+    host = f"[{pod.pod_ip}]" if ":" in pod.pod_ip else pod.pod_ip
+    digest = next((container.digest for container in pod.containers if container.digest), "")
+    return Replica(pod.name, f"{scheme}://{host}:{port}", digest)
+
+
+def _file_name(name: str) -> str:
+    return "".join(char if char.isalnum() or char in "._-" else "-" for char in name)[:80] or "model"
