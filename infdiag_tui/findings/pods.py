@@ -23,22 +23,24 @@ def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
         usage = snapshot.usage.get(pod.key)
         if usage is not None and snapshot.at - usage.at <= USAGE_FRESH_S:
             yield from _shares(pod, usage, thresholds)
-    if snapshot.pods:
-        ready = sum(pod.ready for pod in snapshot.pods)
+    # Pods that ran to their end, and evicted ones that nobody has removed, are no replicas any more.
+    replicas = [pod for pod in snapshot.pods if pod.phase not in ("Succeeded", "Failed")] or snapshot.pods
+    if replicas:
+        ready = sum(pod.ready for pod in replicas)
         yield Evidence(
             id="pods.ready",
-            statement=f"{ready} of {len(snapshot.pods)} pods are ready",
-            verdict=Verdict.OK if ready == len(snapshot.pods) else Verdict.WARN,
+            statement=f"{ready} of {len(replicas)} pods are ready",
+            verdict=Verdict.OK if ready == len(replicas) else Verdict.WARN,
             source="pods",
             at=snapshot.at,
             value=float(ready),
             unit="pods",
-            sample_size=len(snapshot.pods),
+            sample_size=len(replicas),
         )
         if not ready:
             yield Evidence(
                 id="pods.none_ready",
-                statement=f"None of the {len(snapshot.pods)} pods is ready",
+                statement=f"None of the {len(replicas)} pods is ready",
                 verdict=Verdict.FAIL,
                 source="pods",
                 at=snapshot.at,
