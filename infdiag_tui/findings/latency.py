@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from infdiag_tui.config import Endpoint, Thresholds
-from infdiag_tui.model import Evidence, LatencyView, LatencyWindow, Quantile, Snapshot, SourceState, Verdict
+from infdiag_tui.model import ErrorKind, Evidence, LatencyView, LatencyWindow, Quantile, Snapshot, SourceState, Verdict
 
 TYPICAL_TOTAL_MS = 125.0
 """The specification's typical stage times, summed: preprocessing 10, inference 100, postprocessing 10, network 5."""
@@ -40,6 +40,11 @@ def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None
         )
 
 
+def _timed(window: LatencyWindow) -> int:
+    """The replies that the quantiles are of: answered ones and timeouts."""
+    return window.answered + dict(window.errors).get(ErrorKind.TIMEOUT, 0)
+
+
 def _window(view: LatencyView) -> LatencyWindow | None:
     """The shortest window with enough requests, else the longest that has any."""
     used = [window for window in view.windows if window.requests]
@@ -67,16 +72,18 @@ def _levels(view: LatencyView, window: LatencyWindow, at: float, objective_ms: f
             unit="ms",
             subject=view.target,
             window_s=window.window_s,
-            sample_size=window.requests,
+            sample_size=_timed(window),
             low=quantile.low_ms,
             high=quantile.high_ms,
             threshold=limit,
             threshold_source=source,
         )
     if window.max_ms is not None:
+        unanswered = _timed(window) - window.answered
+        among = f"{_timed(window)} answers and timeouts" if unanswered else f"{window.answered} answers"
         yield Evidence(
             id="latency.max",
-            statement=f"The slowest of {window.answered} answers took {window.max_ms:.1f} ms",
+            statement=f"The slowest of {among} took {window.max_ms:.1f} ms" + (" or more" if unanswered else ""),
             verdict=Verdict.OK,
             source="latency",
             at=at,
@@ -84,18 +91,22 @@ def _levels(view: LatencyView, window: LatencyWindow, at: float, objective_ms: f
             unit="ms",
             subject=view.target,
             window_s=window.window_s,
-            sample_size=window.answered,
+            sample_size=_timed(window),
         )
 
 
 def _sentence(name: str, quantile: Quantile, window: LatencyWindow, limit: float | None) -> str:
+    count = f"{_timed(window)} replies"
     if quantile.censored:
         text = f"{name} is at least {quantile.value_ms:.0f} ms: it falls among timeouts"
     elif quantile.is_figure:
         text = f"{name} is {quantile.value_ms:.1f} ms (95 % interval {quantile.low_ms:.1f} to {quantile.high_ms:.1f})"
+    elif quantile.low_ms is not None:
+        text = f"{name} is somewhere above {quantile.low_ms:.1f} ms: {count} do not bound it from above"
+    elif quantile.high_ms is not None:
+        text = f"{name} is somewhere below {quantile.high_ms:.1f} ms: {count} do not bound it from below"
     else:
-        low = quantile.low_ms if quantile.low_ms is not None else quantile.value_ms
-        text = f"{name} is somewhere above {low:.1f} ms: {window.requests} requests are too few to bound it"
+        text = f"{name} is near {quantile.value_ms:.1f} ms, but {count} are too few to bound it"
     return text + (f"; limit {limit:.0f} ms" if limit is not None else "")
 
 
@@ -103,7 +114,7 @@ def _against(quantile: Quantile, limit: float | None, window: LatencyWindow) -> 
     """Fails when even the interval's lower end is over the limit, warns when only the estimate is."""
     if limit is None:
         return Verdict.OK
-    if window.requests < MIN_REQUESTS:
+    if _timed(window) < MIN_REQUESTS:
         return Verdict.UNKNOWN
     if quantile.low_ms is not None and quantile.low_ms > limit:
         return Verdict.FAIL
@@ -117,10 +128,16 @@ def _jitter(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thr
     # The ratio of interval ends holds for small samples too: the tail is at least this far from the middle.
     surely = p99.low_ms / p50.high_ms if p99.low_ms is not None and p50.high_ms else None
     over = surely is not None and surely > thresholds.jitter_ratio
-    few = window.requests < MIN_REQUESTS
+    few = _timed(window) < MIN_REQUESTS
+    if p50.is_figure and p99.is_figure:
+        text = f"p99 is {window.jitter:.1f} times p50"
+    elif surely is not None:
+        text = f"p99 is at least {surely:.1f} times p50"
+    else:
+        text = f"p99 may be {window.jitter:.1f} times p50, but {_timed(window)} replies are too few to tell"
     yield Evidence(
         id="latency.jitter",
-        statement=f"p99 is {window.jitter:.1f} times p50; limit {thresholds.jitter_ratio:g}",
+        statement=f"{text}; limit {thresholds.jitter_ratio:g}",
         verdict=Verdict.UNKNOWN if few else Verdict.WARN if over else Verdict.OK,
         source="latency",
         at=at,
@@ -128,7 +145,7 @@ def _jitter(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thr
         unit="ratio",
         subject=view.target,
         window_s=window.window_s,
-        sample_size=window.requests,
+        sample_size=_timed(window),
         low=surely,
         threshold=thresholds.jitter_ratio,
         threshold_source="config thresholds.jitter_ratio",
@@ -138,10 +155,14 @@ def _jitter(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thr
 def _rates(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thresholds) -> Iterator[Evidence]:
     if window.error_rate is None:
         return
-    kinds = ", ".join(f"{count} {kind}" for kind, count in window.errors)
-    failed = sum(count for _, count in window.errors)
+    # As in the rate: a request that was never sent did not fail.
+    unsent = dict(window.errors).get(ErrorKind.OVERRUN, 0)
+    sent = window.requests - unsent
+    failed = sent - window.answered
+    kinds = ", ".join(f"{count} {kind}" for kind, count in window.errors if kind is not ErrorKind.OVERRUN)
+    left_out = f"; {unsent} more were not sent in time" if unsent else ""
     over = window.error_rate > thresholds.error_rate
-    if window.requests < MIN_REQUESTS:
+    if sent < MIN_REQUESTS:
         verdict = Verdict.UNKNOWN
     elif over:
         # One failure may be chance; several are not.
@@ -150,7 +171,7 @@ def _rates(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thre
         verdict = Verdict.OK
     yield Evidence(
         id="latency.error_rate",
-        statement=f"{failed} of {window.requests} requests failed" + (f" ({kinds})" if kinds else ""),
+        statement=f"{failed} of {sent} requests failed" + (f" ({kinds})" if kinds else "") + left_out,
         verdict=verdict,
         source="latency",
         at=at,
@@ -158,7 +179,7 @@ def _rates(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thre
         unit="share",
         subject=view.target,
         window_s=window.window_s,
-        sample_size=window.requests,
+        sample_size=sent,
         threshold=thresholds.error_rate,
         threshold_source="config thresholds.error_rate",
     )
@@ -173,7 +194,7 @@ def _rates(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thre
             unit="share",
             subject=view.target,
             window_s=window.window_s,
-            sample_size=window.requests,
+            sample_size=sent,
             threshold=thresholds.error_rate,
             threshold_source="config thresholds.error_rate",
         )

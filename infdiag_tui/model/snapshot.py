@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from infdiag_tui.model.cluster import ClusterEvent, Pod, PodUsage
 from infdiag_tui.model.evidence import Evidence
-from infdiag_tui.model.health import SourceHealth, SourceState
+from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import LatencyView
 from infdiag_tui.model.machine import GpuDevice, HostState, ProcessState
 from infdiag_tui.model.observations import LogLine, SeriesKey, Severity
@@ -105,3 +105,16 @@ class Snapshot:
         """The named source's health; one that was not configured is `OFF`."""
         found = self.sources.get(name)
         return found if found is not None else SourceHealth(name, SourceState.OFF, self.at, reason="not configured")
+
+    def outdated_since(self, name: str, at: float | None = None) -> float | None:
+        """When what the named source told was last current, if it no longer is; None while it is.
+
+        A source in trouble that goes on telling (a process that is gone, a server that refuses) is current. `at` is the
+        time of one thing among those it tells of, which may have grown old by itself.
+        """
+        health = self.source(name)
+        told_at = health.last_data_at
+        troubled = health.state in PROBLEM_STATES and health.state is not SourceState.DEGRADED
+        if troubled and (told_at is None or told_at < health.since):
+            return min((one for one in (told_at, at) if one is not None), default=self.at)
+        return at if at is not None and self.at - at > health.stale_after_s else None

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from infdiag_tui.clock import utc_text
+from infdiag_tui.findings.currency import stream_of
+from infdiag_tui.findings.pods import USAGE_FRESH_S
 from infdiag_tui.knowledge import SYMPTOMS
-from infdiag_tui.model import Evidence, LatencyWindow, Quantile, Snapshot, Verdict
+from infdiag_tui.model import ErrorKind, Evidence, GpuDevice, LatencyWindow, PodUsage, Quantile, Snapshot, Verdict
 from infdiag_tui.text import one_line
 
 NOT_MEASURED = "not measured"
@@ -65,7 +67,7 @@ def _duration(snapshot: Snapshot) -> str:
 
 def _utilization(snapshot: Snapshot) -> str:
     parts = [
-        f"GPU {gpu.index} {gpu.utilization_percent:.0f} % ({gpu.provider})"
+        f"GPU {gpu.index} {gpu.utilization_percent:.0f} % ({gpu.provider}){_gpu_age(snapshot, gpu)}"
         for gpu in snapshot.gpus[:8]
         if gpu.utilization_percent is not None and not gpu.lost
     ]
@@ -73,14 +75,15 @@ def _utilization(snapshot: Snapshot) -> str:
         usage = snapshot.usage.get(pod.key)
         if usage is not None:
             limit = f" of {pod.cpu_limit_cores:g}" if pod.cpu_limit_cores else ""
-            parts.append(f"{pod.name} {usage.cpu_cores:.2f}{limit} cores")
+            parts.append(f"{pod.name} {usage.cpu_cores:.2f}{limit} cores{_usage_age(snapshot, usage)}")
     parts += [
-        f"{process.looked_for} {process.cpu_percent:.0f} % of a core"
+        f"{process.looked_for} {process.cpu_percent:.0f} % of a core{_age(snapshot, 'process', process.at)}"
         for process in snapshot.processes
         if process.cpu_percent is not None
     ]
     if snapshot.host is not None and snapshot.host.cpu_percent is not None:
-        parts.append(f"this machine {snapshot.host.cpu_percent:.0f} % of {snapshot.host.cores} cores")
+        age = _age(snapshot, "host", snapshot.host.at)
+        parts.append(f"this machine {snapshot.host.cpu_percent:.0f} % of {snapshot.host.cores} cores{age}")
     return _joined(parts) or NOT_MEASURED
 
 
@@ -89,18 +92,34 @@ def _memory(snapshot: Snapshot) -> str:
     for gpu in snapshot.gpus[:8]:
         if gpu.memory_used_bytes is not None and not gpu.lost:
             total = f" of {_mib(gpu.memory_total_bytes)}" if gpu.memory_total_bytes else ""
-            parts.append(f"GPU {gpu.index} {_mib(gpu.memory_used_bytes)}{total}")
+            parts.append(f"GPU {gpu.index} {_mib(gpu.memory_used_bytes)}{total}{_gpu_age(snapshot, gpu)}")
     for pod in snapshot.pods[:20]:
         usage = snapshot.usage.get(pod.key)
         if usage is not None:
             limit = f" of {_mib(pod.memory_limit_bytes)}" if pod.memory_limit_bytes else ""
-            parts.append(f"{pod.name} {_mib(usage.memory_bytes)}{limit}")
+            parts.append(f"{pod.name} {_mib(usage.memory_bytes)}{limit}{_usage_age(snapshot, usage)}")
     parts += [
-        f"{process.looked_for} {_mib(process.rss_bytes)} resident"
+        f"{process.looked_for} {_mib(process.rss_bytes)} resident{_age(snapshot, 'process', process.at)}"
         for process in snapshot.processes
         if process.rss_bytes is not None
     ]
     return _joined(parts) or NOT_MEASURED
+
+
+def _age(snapshot: Snapshot, stream: str, at: float | None = None) -> str:
+    """Words for a figure that is no longer current; none for one that is."""
+    outdated_at = snapshot.outdated_since(stream, at)
+    return "" if outdated_at is None else f" (as of {utc_text(outdated_at)[11:]})"
+
+
+def _gpu_age(snapshot: Snapshot, gpu: GpuDevice) -> str:
+    return _age(snapshot, stream_of(gpu.provider), gpu.at)
+
+
+def _usage_age(snapshot: Snapshot, usage: PodUsage) -> str:
+    # metrics-server itself is some way behind, so the pods' stream being current says nothing about its figures.
+    old = snapshot.at - usage.at > USAGE_FRESH_S
+    return f" (as of {utc_text(usage.at)[11:]})" if old else _age(snapshot, "pods")
 
 
 def _latency(snapshot: Snapshot) -> str:
@@ -109,7 +128,8 @@ def _latency(snapshot: Snapshot) -> str:
         for window in view.windows:
             if window.window_s is None and window.answered:
                 figures = " / ".join(_quantile(one) for one in (window.p50, window.p95, window.p99))
-                parts.append(f"{figures} (since start, n={window.requests})")
+                timed = window.answered + dict(window.errors).get(ErrorKind.TIMEOUT, 0)
+                parts.append(f"{figures} (since start, n={timed})")
     return _joined(parts) or NOT_MEASURED
 
 
@@ -119,9 +139,11 @@ def _requests(snapshot: Snapshot) -> str:
         whole: LatencyWindow | None = next((one for one in view.windows if one.window_s is None), None)
         if whole is None or not whole.requests:
             continue
-        failed = sum(count for _, count in whole.errors)
-        kinds = ", ".join(f"{count} {kind}" for kind, count in whole.errors)
-        parts.append(f"{whole.requests} probe requests, {failed} failed" + (f" ({kinds})" if kinds else ""))
+        unsent = dict(whole.errors).get(ErrorKind.OVERRUN, 0)
+        sent = whole.requests - unsent
+        kinds = ", ".join(f"{count} {kind}" for kind, count in whole.errors if kind is not ErrorKind.OVERRUN)
+        text = f"{sent} probe requests, {sent - whole.answered} failed" + (f" ({kinds})" if kinds else "")
+        parts.append(text + (f", {unsent} more not sent in time" if unsent else ""))
     return _joined(parts) or NOT_MEASURED
 
 
@@ -162,8 +184,9 @@ def _quantile(quantile: Quantile | None) -> str:
         return f"at least {quantile.value_ms:.0f} ms"
     if quantile.is_figure:
         return f"{quantile.value_ms:.1f} ms"
-    low = quantile.low_ms if quantile.low_ms is not None else quantile.value_ms
-    return f"above {low:.1f} ms"
+    if quantile.low_ms is not None:
+        return f"above {quantile.low_ms:.1f} ms"
+    return f"below {quantile.high_ms:.1f} ms" if quantile.high_ms is not None else f"about {quantile.value_ms:.1f} ms"
 
 
 def _joined(parts: Iterable[str]) -> str:
