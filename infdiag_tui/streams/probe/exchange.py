@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 import httpcore
@@ -16,7 +16,14 @@ from infdiag_tui.streams.probe.failure import Failure, classify, timed_out
 from infdiag_tui.streams.probe.open_loop import wait_until
 from infdiag_tui.streams.probe.phases import CURRENT_WIRE, WireTimes
 from infdiag_tui.streams.probe.plan import Plan
-from infdiag_tui.streams.probe.protocols import MAX_REPLY_BYTES, Answer, BadReplyError, excerpt, reader_for
+from infdiag_tui.streams.probe.protocols import (
+    MAX_REPLY_BYTES,
+    Answer,
+    BadReplyError,
+    ReplyReader,
+    excerpt,
+    reader_for,
+)
 from infdiag_tui.text import clean, one_line
 
 WIRE_ERRORS = (
@@ -62,13 +69,24 @@ class Prober:
     then send it again on a new connection, and so does this one, once, with the detour inside the total. It does so
     only if the close was on its way when the request left: seen within one round trip (as measured when connecting). A
     server that crashes on the request closes later than that, and is a disconnect.
+
+    Attributes:
+        round_trip_s: the last connection's round trip, seconds; may be set to what is known from before.
     """
 
-    def __init__(self, plan: Plan, transport: httpx.AsyncBaseTransport, clock: Clock) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        transport: httpx.AsyncBaseTransport,
+        clock: Clock,
+        open_reader: Callable[[str], ReplyReader] | None = None,
+    ) -> None:
+        """`open_reader` makes the reader of a successful reply from its content type; default: the protocol's."""
         self._plan = plan
         self._transport = transport
         self._clock = clock
-        self._round_trip_s = 0.0
+        self._open_reader = open_reader or (lambda content_type: reader_for(plan.protocol, content_type))
+        self.round_trip_s = 0.0
         self._expiry: tuple[float, str] | None = None
 
     async def probe(self, due: float) -> Outcome:
@@ -91,7 +109,7 @@ class Prober:
         reply = self._reply(due, ended, lateness_ms)
         phases = progress.wire.phases()
         if phases.connect_ms is not None:
-            self._round_trip_s = phases.connect_ms / 1e3
+            self.round_trip_s = phases.connect_ms / 1e3
         reply = replace(
             reply,
             phases=phases,
@@ -161,7 +179,7 @@ class Prober:
         parts = response.aiter_bytes()
         if not 200 <= response.status_code < 300:
             return await _bad_status(response, parts)
-        reader = reader_for(self._plan.protocol, response.headers.get("content-type", ""))
+        reader = self._open_reader(response.headers.get("content-type", ""))
         async for part in parts:
             reader.feed(part, self._clock.monotonic())
             if reader.done_at is not None:
@@ -179,7 +197,7 @@ class Prober:
             and wire.reused is True
             and not wire.got_head
             and since_s is not None
-            and since_s <= self._round_trip_s + _IDLE_CLOSE_MARGIN_S
+            and since_s <= self.round_trip_s + _IDLE_CLOSE_MARGIN_S
         )
 
     async def _with_expiry(self, failure: Failure) -> Failure:

@@ -72,10 +72,11 @@ def request_body(protocol: Spoken, body: Any, model: str) -> Any:
 
 
 class JsonReader:
-    """Gathers a body that must be one JSON document."""
+    """Gathers a body that must be one JSON document; `document` is that once `finish` has returned."""
 
     def __init__(self, check: Callable[[Any], None]) -> None:
         self.done_at: float | None = None
+        self.document: Any = None
         self._check = check
         self._parts: list[bytes] = []
         self._size = 0
@@ -88,9 +89,9 @@ class JsonReader:
 
     def finish(self) -> Answer:
         """Parses and checks the document."""
-        document = _parsed(b"".join(self._parts))
-        self._check(document)
-        return Answer(_model_version(document))
+        self.document = _parsed(b"".join(self._parts))
+        self._check(self.document)
+        return Answer(model_version_of(self.document))
 
 
 class EventReader:
@@ -136,7 +137,7 @@ class EventReader:
         _refuse_error(event)
         if not isinstance(event, dict):
             raise BadReplyError(f"an event is no JSON object: {_quote(data)}")
-        self._model_version = self._model_version or _model_version(event)
+        self._model_version = self._model_version or model_version_of(event)
         choices = event.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
@@ -213,7 +214,7 @@ def excerpt(data: bytes) -> str:
     return _quote(data)
 
 
-def _model_version(document: Any) -> str:
+def model_version_of(document: Any) -> str:
     """The top-level `model_version`, where the reply states one."""
     stated = document.get("model_version") if isinstance(document, dict) else None
     if isinstance(stated, bool) or not isinstance(stated, str | int | float):

@@ -1,0 +1,237 @@
+"""What checks are given by the composer: a sender that speaks to the model server just as the latency probe does."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from checks.base import Answer
+from infdiag_tui.clock import Clock, SystemClock
+from infdiag_tui.config import Endpoint, Protocol
+from infdiag_tui.streams.base import SourceError
+from infdiag_tui.streams.threads import SoleThread, StuckCallError
+from infdiag_tui.text import clean, one_line, printable
+
+if TYPE_CHECKING:
+    import httpx
+
+    from infdiag_tui.check_readers import KeptReply
+    from infdiag_tui.streams.probe.exchange import Outcome
+    from infdiag_tui.streams.probe.plan import Plan
+
+_SETUP_TIMEOUT_S = 30.0
+_KEEPALIVE_S = 15.0
+_MAX_REDIRECTS = 3
+
+
+@dataclasses.dataclass(slots=True)
+class _Way:
+    """How one server (scheme, host and port) is reached."""
+
+    plan: Plan
+    transport: httpx.AsyncBaseTransport
+    round_trip_s: float = 0.0
+
+
+class EndpointSender:
+    """The `Sender` of checks over the probe's own code.
+
+    A server's TLS settings and proxy are worked out when it is first spoken to. The endpoint's headers and credentials
+    go along whatever the address: a replica wants them as much as the service does. Belongs to one event loop; close it
+    with `aclose`.
+    """
+
+    def __init__(self, endpoint: Endpoint, user_agent: str = "infdiag", clock: Clock | None = None) -> None:
+        self._endpoint = endpoint
+        self._user_agent = user_agent
+        self._clock = clock or SystemClock()
+        self._ways: dict[tuple[str, str], _Way] = {}
+        self._opening = asyncio.Lock()
+        self._thread = SoleThread("infdiag-check-setup", self._clock.monotonic)
+
+    async def predict(self, body: Any, *, base_url: str = "", timeout_s: float | None = None) -> Answer:
+        """Posts `body` to the predict call, at `base_url` (which may have a path to put before) if given.
+
+        With the OpenAI protocol the reply is asked for in one piece, not as a stream, so that `body` of the answer is
+        all that the model said; a server that streams all the same has its pieces put together.
+        """
+        url = _at(self._endpoint.url, base_url)
+        try:
+            way = await self._way(url)
+            plan = _with_body(way.plan, _parsed(url), body, self._endpoint)
+        except SourceError as error:
+            return _refused(error)
+        from infdiag_tui.check_readers import KeptReply
+
+        kept = KeptReply.of_protocol(plan.protocol)
+        outcome = await self._exchange(way, plan, kept, timeout_s)
+        return _answer(outcome, kept, with_remedy=True)
+
+    async def get(self, url: str, *, timeout_s: float | None = None, limit_bytes: int = 8_000_000) -> Answer:
+        """Fetches `url`; redirects within the same server are followed, as `/metrics` to `/metrics/` needs it.
+
+        `body` is the parsed JSON of a reply that is some. `text` is as the server sent it: pass it through
+        `infdiag_tui.text.clean` before it is shown.
+        """
+        from infdiag_tui.check_readers import KeptReply
+
+        for _ in range(_MAX_REDIRECTS + 1):
+            url = _with_credentials(url, self._endpoint.url)
+            try:
+                way = await self._way(url)
+                plan = dataclasses.replace(way.plan, method="GET", url=_parsed(url), body=None)
+            except SourceError as error:
+                return _refused(error)
+            plan = dataclasses.replace(plan, headers=_without_type(plan.headers))
+            kept = KeptReply.of_text(limit_bytes)
+            outcome = await self._exchange(way, plan, kept, timeout_s)
+            target = kept.redirect(url)
+            if target is None:
+                break
+            url = target
+        return _answer(outcome, kept, with_remedy=outcome.reply.status is None)
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        ways = list(self._ways.values())
+        self._ways.clear()
+        self._thread.close()
+        for way in ways:
+            await way.transport.aclose()
+
+    async def _exchange(self, way: _Way, plan: Plan, kept: KeptReply, timeout_s: float | None) -> Outcome:
+        from infdiag_tui.streams.probe.exchange import Prober
+
+        if timeout_s is not None:
+            plan = dataclasses.replace(plan, timeout_s=timeout_s)
+        prober = Prober(plan, kept.watching(way.transport), self._clock, kept.open)
+        prober.round_trip_s = way.round_trip_s
+        outcome = await prober.probe(self._clock.monotonic())
+        way.round_trip_s = prober.round_trip_s
+        return outcome
+
+    async def _way(self, url: str) -> _Way:
+        """How the server of `url` is reached; raises `SourceError` when the config cannot be used for it."""
+        parts = urlsplit(url)
+        key = (parts.scheme, parts.netloc)
+        async with self._opening:
+            if key not in self._ways:
+                self._ways[key] = await self._open_way(url)
+            return self._ways[key]
+
+    async def _open_way(self, url: str) -> _Way:
+        # The known-good input is not needed here, and a broken one must not stand in the way of other requests.
+        endpoint = self._endpoint.model_copy(update={"url": url, "body": {}, "body_file": None})
+        try:
+            plan = await self._thread.call(lambda: _load(endpoint, self._user_agent), timeout_s=_SETUP_TIMEOUT_S)
+        except StuckCallError as error:
+            reason = f"reading the endpoint's files has not ended for {error.waited_s:.0f} s"
+            raise SourceError(reason, remedy="is endpoint.ca_file on a dead mount?") from error
+        from infdiag_tui.streams.probe.wire import open_transport
+
+        try:
+            transport = open_transport(
+                plan.tls, plan.proxy, connections=self._endpoint.max_in_flight, keepalive_s=_KEEPALIVE_S
+            )
+        except (ValueError, ImportError) as error:
+            reason = one_line(clean(f"the environment's proxy {plan.proxy} cannot be used: {error}"))
+            remedy = "unset HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or name the server in NO_PROXY"
+            raise SourceError(reason, remedy=remedy) from error
+        return _Way(plan, transport)
+
+
+@asynccontextmanager
+async def open_sender(
+    endpoint: Endpoint, user_agent: str = "infdiag", clock: Clock | None = None
+) -> AsyncIterator[EndpointSender]:
+    """A sender for as long as the context lasts."""
+    sender = EndpointSender(endpoint, user_agent, clock)
+    try:
+        yield sender
+    finally:
+        await sender.aclose()
+
+
+def _load(endpoint: Endpoint, user_agent: str) -> Plan:
+    # Imports of a few hundred milliseconds: on this thread they hold up nobody.
+    from infdiag_tui import check_readers  # noqa: F401 - imported here for the loop's thread
+    from infdiag_tui.streams.probe import exchange, wire  # noqa: F401 - likewise
+    from infdiag_tui.streams.probe.plan import load_plan
+
+    return load_plan(endpoint, user_agent)
+
+
+def _at(url: str, base_url: str) -> str:
+    """`url` on the server of `base_url`, behind its path; the credentials in `url` go along unless it has its own."""
+    if not base_url:
+        return url
+    parts, base = urlsplit(url), urlsplit(base_url if "://" in base_url else f"http://{base_url}")
+    moved = urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + parts.path, parts.query, ""))
+    return _with_credentials(moved, url)
+
+
+def _with_credentials(url: str, of: str) -> str:
+    """`url` with the user and password of another URL, unless it has its own."""
+    given, parts = urlsplit(of).netloc, urlsplit(url)
+    if "@" not in given or "@" in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=f"{given.rpartition('@')[0]}@{parts.netloc}"))
+
+
+def _parsed(url: str) -> httpx.URL:
+    import httpx
+
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise SourceError(one_line(clean(f"{url!r} is no URL: {error}")), remedy="correct it") from error
+
+
+def _with_body(plan: Plan, url: httpx.URL, body: Any, endpoint: Endpoint) -> Plan:
+    """The plan of a predict call with this body; raises `SourceError` when the protocol cannot carry it."""
+    import orjson
+
+    from infdiag_tui.streams.probe.protocols import request_body
+
+    try:
+        value = request_body(endpoint.protocol, body, endpoint.model)
+        if endpoint.protocol is Protocol.OPENAI:
+            value = {**{name: one for name, one in value.items() if name != "stream_options"}, "stream": False}
+        content = None if value is None else orjson.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise SourceError(one_line(clean(f"the input cannot be sent: {error}")), remedy="correct the input") from error
+    headers = plan.headers if content is not None else _without_type(plan.headers)
+    method = endpoint.method.upper() or ("GET" if content is None else "POST")
+    return dataclasses.replace(plan, method=method, url=url, headers=headers, body=content)
+
+
+def _without_type(headers: httpx.Headers) -> httpx.Headers:
+    kept = headers.copy()
+    kept.pop("content-type", None)
+    return kept
+
+
+def _refused(error: SourceError) -> Answer:
+    return Answer(ok=False, status=None, body=None, text="", total_ms=0.0, error=_sentence(error.reason, error.remedy))
+
+
+def _answer(outcome: Outcome, kept: KeptReply, *, with_remedy: bool) -> Answer:
+    reply = outcome.reply
+    return Answer(
+        ok=reply.ok,
+        status=reply.status,
+        body=kept.body if reply.ok else None,
+        text=kept.text,
+        total_ms=reply.total_ms,
+        error=_sentence(reply.error_text, outcome.remedy if with_remedy else ""),
+        model_version=reply.model_version or kept.model_version if reply.ok else "",
+        headers={name: printable(value) for name, value in kept.headers.items()},
+    )
+
+
+def _sentence(text: str, remedy: str) -> str:
+    return f"{text}; {remedy}" if text and remedy else text
