@@ -59,11 +59,18 @@ def use_folder(folder: Path) -> Path:
     return folder
 
 
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """Drops what cannot be written: logging would print a traceback onto the terminal for each line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name and signature
+        """On a full disk the failed save of the draft, which is shown, says the same."""
+
+
 def log_to(folder: Path) -> logging.Handler:
     """Sends the program's own log messages to a bounded file in the folder; they never reach the screen."""
     path = folder / LOG_NAME
     path.touch(mode=0o600)
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=2_000_000, backupCount=1, encoding="utf-8")
+    handler = _LogFile(path, maxBytes=2_000_000, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
