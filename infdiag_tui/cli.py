@@ -70,6 +70,13 @@ def _positive_int(text: str) -> int:
     return int(text)
 
 
+def _text(value: str) -> str:
+    if not value.strip():
+        # As left by `--endpoint "$URL"` with URL unset: to go on without it would watch something else.
+        raise argparse.ArgumentTypeError("is empty; give a value or leave the flag out")
+    return value
+
+
 def _target_parser(prog: str, description: str) -> _Parser:
     parser = _Parser(prog=prog, description=description)
     parser.add_argument("what", nargs="?", metavar="SYMPTOM_OR_MODEL", help="what is wrong, or with which model")
@@ -80,20 +87,24 @@ def _target_parser(prog: str, description: str) -> _Parser:
 
 
 def _add_target_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    parser.add_argument("--config", metavar="FILE", help="config file (default: ./infdiag.toml, else the user's)")
-    parser.add_argument("--out", metavar="DIR", help="folder for this incident's report")
+    parser.add_argument(
+        "--config", type=_text, metavar="FILE", help="config file (default: ./infdiag.toml, else the user's)"
+    )
+    parser.add_argument("--out", type=_text, metavar="DIR", help="folder for this incident's report")
     target = parser.add_argument_group("targets (each overrides the config)")
-    target.add_argument("--endpoint", metavar="URL", help="predict URL of the model server")
+    target.add_argument("--endpoint", type=_text, metavar="URL", help="predict URL of the model server")
     target.add_argument("--protocol", choices=("json", "v2", "openai"), help="how the server is spoken to")
-    target.add_argument("--body-file", metavar="FILE", help="JSON file with the known-good input")
-    target.add_argument("--log", action="append", default=[], metavar="FILE", help="log file to follow (repeatable)")
-    target.add_argument("--kubeconfig", metavar="FILE")
-    target.add_argument("--context", help="context of the kubeconfig")
-    target.add_argument("--namespace", "-n", help="namespace of the model's pods")
-    target.add_argument("--selector", "-l", help="label selector of the model's pods, such as app=NAME")
-    target.add_argument("--dcgm-url", metavar="URL", help="metrics URL of a dcgm-exporter")
+    target.add_argument("--body-file", type=_text, metavar="FILE", help="JSON file with the known-good input")
+    target.add_argument(
+        "--log", type=_text, action="append", default=[], metavar="FILE", help="log file to follow (repeatable)"
+    )
+    target.add_argument("--kubeconfig", type=_text, metavar="FILE")
+    target.add_argument("--context", type=_text, help="context of the kubeconfig")
+    target.add_argument("--namespace", "-n", type=_text, help="namespace of the model's pods")
+    target.add_argument("--selector", "-l", type=_text, help="label selector of the model's pods, such as app=NAME")
+    target.add_argument("--dcgm-url", type=_text, metavar="URL", help="metrics URL of a dcgm-exporter")
     target.add_argument("--pid", type=_positive_int, help="the model server's process on this machine, by pid,")
-    target.add_argument("--process", metavar="NAME", help="by name,")
+    target.add_argument("--process", type=_text, metavar="NAME", help="by name,")
     target.add_argument("--port", type=_positive_int, help="or by the port that it listens on")
     return target
 

@@ -15,12 +15,16 @@ from infdiag_tui.knowledge import SYMPTOMS
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One incident's subject: the model's name and sources, the symptom (empty if none was given), the whole config."""
+    """One incident's subject: the model's name and sources, the symptom (empty if none was given), the whole config.
+
+    `config_path` is the file that the config was read from, None without one.
+    """
 
     model_name: str
     symptom: str
     model: ModelConfig
     config: Config
+    config_path: Path | None = None
 
 
 def resolve_target(word: str | None, config_path: str | None, flags: TargetFlags) -> Target:
@@ -37,21 +41,21 @@ def resolve_target(word: str | None, config_path: str | None, flags: TargetFlags
     word = word or ""
     symptom, name = (word, "") if word in SYMPTOMS else ("", word)
     if name in config.models:
-        return Target(name, symptom, apply_flags(config.models[name], flags), config)
+        return Target(name, symptom, apply_flags(config.models[name], flags), config, path)
     if flags.any:
         sole = _sole_model(config) if not name else None
         base = sole[1] if sole else ModelConfig()
-        return Target(name or (sole[0] if sole else _name_from(flags)), symptom, apply_flags(base, flags), config)
+        return Target(name or (sole[0] if sole else _name_from(flags)), symptom, apply_flags(base, flags), config, path)
     if name:
-        return Target(name, symptom, _search_cluster(name, config, path), config)
+        return Target(name, symptom, _search_cluster(name, config, path), config, path)
     if len(config.models) > 1:
         names = ", ".join(sorted(config.models))
         raise ConfigError(f"{path}: describes several models. Name one: infdiag NAME, with NAME one of {names}.")
     sole = _sole_model(config)
     if sole is None:
         # Without any target the console still shows this machine; each other panel says what it lacks.
-        return Target("this machine", symptom, ModelConfig(), config)
-    return Target(sole[0], symptom, sole[1], config)
+        return Target("this machine", symptom, ModelConfig(), config, path)
+    return Target(sole[0], symptom, sole[1], config, path)
 
 
 def require_something_to_watch(target: Target) -> None:
@@ -65,9 +69,12 @@ def require_something_to_watch(target: Target) -> None:
         return
     if model.host.pid or model.host.process_name or model.host.port:
         return
-    places = " or ".join(str(place) for place in search_path())
+    if target.config_path:
+        found = f"{target.config_path} names neither endpoint nor logs nor pods nor a process"
+    else:
+        found = f"no config was found ({' or '.join(str(place) for place in search_path())})"
     raise ConfigError(
-        f"nothing to watch: no config was found ({places}) and no target was given. "
+        f"nothing to watch: {found}, and no target was given. "
         "Try --endpoint URL, --log FILE or --namespace NS --selector app=NAME, or write a config; "
         "`infdiag demo` shows it on an example.",
     )

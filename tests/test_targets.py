@@ -78,3 +78,9 @@ def test_no_config_and_no_flags_is_this_machine_on_screen_and_an_error_without_o
     assert target.model_name == "this machine"
     with pytest.raises(ConfigError, match="nothing to watch: no config was found"):
         require_something_to_watch(target)
+
+
+def test_a_config_that_names_nothing_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "infdiag.toml").write_text("[thresholds]\n")
+    with pytest.raises(ConfigError, match=r"infdiag\.toml names neither endpoint"):
+        require_something_to_watch(resolve_target(None, None, TargetFlags()))

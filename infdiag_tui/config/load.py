@@ -13,7 +13,9 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 
 from infdiag_tui.config.schema import Config, ModelConfig
+from infdiag_tui.text import clean, one_line
 
+_SHOWN = 160
 FILE_NAME = "infdiag.toml"
 
 
@@ -68,7 +70,8 @@ def find_config(explicit: str | None) -> Path | None:
     if explicit is not None:
         path = Path(explicit).expanduser()
         if not path.is_file():
-            raise ConfigError(f"{path}: no such config file. Check --config, or leave it out.")
+            what = "is no file" if path.exists() else "no such config file"
+            raise ConfigError(f"{path}: {what}. Check --config, or leave it out.")
         return path
     return next((path for path in search_path() if path.is_file()), None)
 
@@ -91,7 +94,7 @@ def load_config(path: Path) -> Config:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}.") from error
+        raise ConfigError(f"{path}: is not valid TOML: {error}. Correct it there.") from error
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
@@ -112,7 +115,7 @@ def explain(problem: Mapping[str, Any], schema: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"{key}: is missing. Add it."
     got = problem.get("input")
-    shown = "" if isinstance(got, Mapping | list) else f" (got {got!r})"
+    shown = "" if isinstance(got, Mapping | list) else one_line(clean(f" (got {got!r})"), _SHOWN)
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{key}: {message}{shown}."
 

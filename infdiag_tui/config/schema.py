@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+"""A DNS label (RFC 1123), as Kubernetes demands; anything else in a request's path would ask for something else."""
+
+
+def _http_url(value: str) -> str:
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValueError("holds blanks or control characters. Remove them")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"is no URL: {error}. Correct it") from error
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("is no http:// or https:// URL. Write it in full, such as http://model:8000/predict")
+    if not parts.hostname or port == 0:
+        raise ValueError(f"names {'port 0' if parts.hostname else 'no host'}. Write it as http://HOST:PORT/PATH")
+    return value
+
+
+def _http_url_or_nothing(value: str) -> str:
+    return _http_url(value) if value else value
+
+
+def _namespace(value: str) -> str:
+    if value and not _NAMESPACE.fullmatch(value):
+        raise ValueError("is no namespace: lower-case letters, digits and dashes, at most 63")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+OptionalHttpUrl = Annotated[str, AfterValidator(_http_url_or_nothing)]
 
 
 class Section(BaseModel):
@@ -26,7 +60,7 @@ class Protocol(StrEnum):
 class Endpoint(Section):
     """The model server as its clients see it, and the known-good input that the latency probe posts."""
 
-    url: str = Field(description="Full URL of the predict call, e.g. http://model-server:8000/predict.")
+    url: HttpUrl = Field(description="Full URL of the predict call, e.g. http://model-server:8000/predict.")
     protocol: Protocol = Field(
         Protocol.JSON,
         description='"json" (plain POST), "v2" (Open Inference Protocol) or "openai" (completions, streamed).',
@@ -41,15 +75,11 @@ class Endpoint(Section):
     max_in_flight: int = Field(32, ge=1, le=256, description="Unanswered probes allowed at a time.")
     ca_file: Path | None = Field(None, description="Certificate authority file for TLS.")
     verify_tls: bool = Field(True, description="False accepts any certificate.")
-    health_url: str = Field("", description="URL that answers with model_version; empty: /health of the same server.")
+    health_url: OptionalHttpUrl = Field(
+        "",
+        description="URL that answers with model_version; empty: /health of the same server.",
+    )
     objective_p99_ms: float | None = Field(None, gt=0, description="The p99 that this service promises, milliseconds.")
-
-    @field_validator("url", "health_url")
-    @classmethod
-    def _http_url(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError(f"{value!r} is no http:// or https:// URL")
-        return value
 
 
 class Logs(Section):
@@ -65,7 +95,10 @@ class Kubernetes(Section):
 
     kubeconfig: Path | None = Field(None, description="Kubeconfig file; default: $KUBECONFIG, else ~/.kube/config.")
     context: str = Field("", description="Context of the kubeconfig; default: its current one.")
-    namespace: str = Field("", description="Namespace of the pods; default: the context's.")
+    namespace: Annotated[str, AfterValidator(_namespace)] = Field(
+        "",
+        description="Namespace of the pods; default: the context's.",
+    )
     selector: str = Field("", description='Label selector of the pods, e.g. "app=fraud-scorer".')
     name_hint: str = Field("", description="Without a selector: a name to look for in labels and pod names.")
     logs: bool = Field(True, description="Follow the logs of every container of these pods.")
@@ -79,7 +112,10 @@ class Gpu(Section):
         True,
         description="Read this machine's NVIDIA GPUs through NVML; by default only where no dcgm_url is given.",
     )
-    dcgm_url: str = Field("", description="A dcgm-exporter metrics URL, e.g. http://node:9400/metrics.")
+    dcgm_url: OptionalHttpUrl = Field(
+        "",
+        description="A dcgm-exporter metrics URL, e.g. http://node:9400/metrics.",
+    )
     interval_s: float = Field(1.0, ge=0.2, le=60, description="Seconds between two readings.")
 
 

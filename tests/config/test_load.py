@@ -52,6 +52,12 @@ def test_a_good_file_loads_with_defaults_and_absolute_paths(tmp_path: Path) -> N
             '[models.m.endpoint]\nurl = "http://a/"\nrate_per_s = 5000',
             ("models.m.endpoint.rate_per_s", "less than or equal to 50", "got 5000"),
         ),
+        ('[models.m.endpoint]\nurl = ""', ("models.m.endpoint.url", "no http:// or https:// URL")),
+        ('[models.m.endpoint]\nurl = "http:///p"', ("models.m.endpoint.url", "names no host")),
+        ('[models.m.endpoint]\nurl = "http://m:99999/"', ("models.m.endpoint.url", "Port out of range")),
+        ('[models.m.endpoint]\nurl = "http://a b/"', ("models.m.endpoint.url", "blanks")),
+        ('[models.m.gpu]\ndcgm_url = "node:9400"', ("models.m.gpu.dcgm_url", "no http:// or https:// URL")),
+        ('[models.m.kubernetes]\nnamespace = "a/../b"', ("models.m.kubernetes.namespace", "is no namespace")),
         ('[models.m.kubernetes]\nnamespce = "x"', ("models.m.kubernetes.namespce", "Did you mean 'namespace'?")),
         ("[threshold]\njitter_ratio = 3", ("threshold", "Did you mean 'thresholds'?")),
         ('[screen]\nascii = "perhaps"', ("screen.ascii", "got 'perhaps'")),
@@ -115,3 +121,9 @@ def test_only_flags_that_were_typed_change_the_config(tmp_path: Path) -> None:
 def test_a_wrong_flag_value_is_told_as_such() -> None:
     with pytest.raises(ConfigError, match=r"command line: endpoint\.url"):
         apply_flags(ModelConfig(), TargetFlags(endpoint="model:8000"))
+
+
+def test_a_password_in_a_wrong_url_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as failure:
+        load_config(write(tmp_path, '[models.m.endpoint]\nurl = "htp://me:hunter2@m/"'))
+    assert "hunter2" not in str(failure.value)

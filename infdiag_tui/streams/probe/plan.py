@@ -19,7 +19,6 @@ from infdiag_tui.streams.base import SourceError
 from infdiag_tui.streams.probe.protocols import request_body
 from infdiag_tui.text import clean, one_line
 
-_LAST_PORT = 65_535
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
@@ -91,10 +90,6 @@ def _url(text: str) -> httpx.URL:
     except httpx.InvalidURL as error:
         reason = f"endpoint.url {clean(text)!r} is no URL: {error}"
         raise SourceError(one_line(reason), remedy="correct endpoint.url") from error
-    if not url.host:
-        raise SourceError(f"endpoint.url {clean(text)!r} names no host", remedy="correct endpoint.url")
-    if url.port is not None and not 0 < url.port <= _LAST_PORT:
-        raise SourceError(f"endpoint.url names port {url.port}, which no server has", remedy="correct endpoint.url")
     return url
 
 
@@ -138,13 +133,16 @@ def _body(endpoint: Endpoint) -> bytes | None:
 def _read(path: Path) -> bytes:
     expanded = path.expanduser()
     try:
-        if expanded.stat().st_size > _MAX_BODY_BYTES:
-            reason = f"endpoint.body_file {path} is larger than {_MAX_BODY_BYTES // 1024 // 1024} MiB"
-            raise SourceError(reason, remedy="use a single small known-good input")
-        return expanded.read_bytes()
+        with expanded.open("rb") as file:
+            data = file.read(_MAX_BODY_BYTES + 1)  # not its stated size: pipes and devices have none, and may never end
     except OSError as error:
         reason = one_line(clean(f"endpoint.body_file {path} cannot be read: {error.strerror}"))
-        raise SourceError(reason, remedy="create the file or correct endpoint.body_file") from error
+        remedy = "check its permissions" if isinstance(error, PermissionError) else "create the file"
+        raise SourceError(reason, remedy=f"{remedy} or correct endpoint.body_file") from error
+    if len(data) > _MAX_BODY_BYTES:
+        reason = f"endpoint.body_file {path} is larger than {_MAX_BODY_BYTES // 1024 // 1024} MiB"
+        raise SourceError(reason, remedy="use a single small known-good input")
+    return data
 
 
 def _tls(endpoint: Endpoint) -> ssl.SSLContext:
