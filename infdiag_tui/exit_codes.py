@@ -8,3 +8,5 @@ USAGE = 2
 UNREACHABLE = 3
 """A target could not be reached."""
 INTERRUPTED = 130
+DEFECT = 70
+"""infdiag itself broke (EX_SOFTWARE of sysexits.h): neither 0 nor 1, which say something about the model."""

@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import logging
+import math
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -17,9 +20,16 @@ from infdiag_tui.model import Evidence, Snapshot, SourceState, Verdict
 from infdiag_tui.session import ENGINE, Session
 from infdiag_tui.text import one_line
 
+log = logging.getLogger(__name__)
+
 _OUT_OF_REACH = (SourceState.UNAVAILABLE, SourceState.FORBIDDEN)
 _ASKED_FOR = ("latency", "logs", "pods", "pod-logs", "dcgm", "process")
 """Sources that someone named; this machine's own GPU and host are looked at unasked and may be absent."""
+
+
+_OWN_ABSENCE = ("latency", "process")
+"""Sources whose findings, while they are out of reach, say no more than that; what pods told before stands."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def watch(session: Session, duration_s: float) -> tuple[Snapshot, bool]:
@@ -30,8 +40,15 @@ async def watch(session: Session, duration_s: float) -> tuple[Snapshot, bool]:
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as under nohup
+
+    def interrupted() -> None:
+        stop.set()
+        for number in handled:
+            loop.remove_signal_handler(number)  # a second Ctrl+C ends at once, whatever the first one waits for
+
+    for number in handled:
+        loop.add_signal_handler(number, interrupted)
     running = asyncio.create_task(session.run(), name="session")
     narrating = asyncio.create_task(_narrate(session), name="narrate")
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -42,9 +59,10 @@ async def watch(session: Session, duration_s: float) -> tuple[Snapshot, bool]:
     finally:
         for task in (stopping, narrating, running):
             task.cancel()
-        for task in (stopping, narrating, running):
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(stopping, narrating, running, return_exceptions=True)
+    for task in (narrating, running):
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
     return last, not stop.is_set()
 
 
@@ -67,7 +85,31 @@ async def _narrate(session: Session) -> None:
         for key, line in lines.items():
             if key not in said:
                 said.add(key)
-                print(f"infdiag: {one_line(line, 600)}", file=sys.stderr)
+                _say(one_line(line, 600))
+
+
+def _say(text: str) -> None:
+    """Talks to the operator; with nobody listening any more the triage goes on."""
+    with contextlib.suppress(OSError):
+        print(f"infdiag: {text}", file=sys.stderr, flush=True)
+
+
+def _hand_over(text: str) -> None:
+    """Prints the result; where that fails, says so and leaves the exit code to tell the outcome."""
+    try:
+        print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding), flush=True)
+    except BrokenPipeError:
+        _discard_output()  # the reader went away (`| head`): it has what it wanted
+    except OSError as error:
+        _discard_output()
+        _say(f"the result could not be written to standard output: {error.strerror}")
+
+
+def _discard_output() -> None:
+    # What is still buffered would fail again, and change the exit code, when the interpreter ends.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _is_finding(evidence: Evidence) -> bool:
@@ -85,9 +127,15 @@ def out_of_reach(snapshot: Snapshot) -> list[str]:
 
 
 def exit_code(snapshot: Snapshot) -> int:
-    """Problem found before target out of reach: what an unreachable source says about itself is no other finding."""
+    """Problem found before target out of reach: that a target does not answer is no other finding.
+
+    A server that answered in this incident and then no longer did was within reach: that is a problem found.
+    """
     missing = out_of_reach(snapshot)
-    if any(_is_finding(one) and one.source not in missing for one in snapshot.evidence):
+    own_words = set(_OWN_ABSENCE).intersection(missing)
+    if any(window.answered for view in snapshot.latency for window in view.windows):
+        own_words.discard("latency")
+    if any(_is_finding(one) and one.source not in own_words for one in snapshot.evidence):
         return exit_codes.PROBLEM_FOUND
     return exit_codes.UNREACHABLE if missing else exit_codes.OK
 
@@ -123,7 +171,11 @@ def document(snapshot: Snapshot) -> dict[str, Any]:
 def evidence_fields(evidence: Evidence) -> dict[str, Any]:
     """Evidence as JSON fields, times in ISO 8601."""
     fields = dataclasses.asdict(evidence)
-    return {**fields, "verdict": evidence.verdict.value, "at": _iso(evidence.at), "since": _iso(evidence.since)}
+    # JSON has no word for what is not a number.
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in fields.items()
+    }
+    return {**finite, "verdict": evidence.verdict.value, "at": _iso(evidence.at), "since": _iso(evidence.since)}
 
 
 def _iso(at: float | None) -> str | None:
@@ -153,8 +205,15 @@ def summary(snapshot: Snapshot) -> str:
 
 def run(session: Session, duration_s: float, *, as_json: bool) -> int:
     """Runs a triage and prints its result; returns the command's exit code."""
-    snapshot, finished = asyncio.run(watch(session, duration_s))
-    print(json.dumps(document(snapshot), indent=2) if as_json else summary(snapshot))
+    try:
+        snapshot, finished = asyncio.run(watch(session, duration_s))
+    except Exception as error:
+        log.exception("the triage failed")
+        _say(
+            f"a defect of infdiag ended the triage ({type(error).__name__}: {error}); {session.snapshot().incident.folder}/infdiag.log has the details"
+        )
+        return exit_codes.DEFECT
+    _hand_over(json.dumps(document(snapshot), indent=2) if as_json else summary(snapshot))
     if snapshot.draft.save_error:
-        print(f"infdiag: the report was NOT saved: {snapshot.draft.save_error}", file=sys.stderr)
+        _say(f"the report was NOT saved: {snapshot.draft.save_error}")
     return exit_code(snapshot) if finished else exit_codes.INTERRUPTED
