@@ -45,7 +45,8 @@ async def watch(session: Session, duration_s: float) -> tuple[Snapshot, bool]:
     def interrupted() -> None:
         stop.set()
         for number in handled:
-            loop.remove_signal_handler(number)  # a second Ctrl+C ends at once, whatever the first one waits for
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)  # a second Ctrl+C ends at once, whatever the first one waits for
 
     for number in handled:
         loop.add_signal_handler(number, interrupted)
@@ -209,9 +210,8 @@ def run(session: Session, duration_s: float, *, as_json: bool) -> int:
         snapshot, finished = asyncio.run(watch(session, duration_s))
     except Exception as error:
         log.exception("the triage failed")
-        _say(
-            f"a defect of infdiag ended the triage ({type(error).__name__}: {error}); {session.snapshot().incident.folder}/infdiag.log has the details"
-        )
+        details = f"{session.snapshot().incident.folder}/infdiag.log"
+        _say(f"a defect of infdiag ended the triage: {type(error).__name__}: {error}. Details: {details}")
         return exit_codes.DEFECT
     _hand_over(json.dumps(document(snapshot), indent=2) if as_json else summary(snapshot))
     if snapshot.draft.save_error:

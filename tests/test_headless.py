@@ -136,3 +136,24 @@ def test_under_nohup_the_end_of_the_login_does_not_end_a_triage(home: Path) -> N
         process.wait(timeout=1.0)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == exit_codes.INTERRUPTED
+
+
+def test_a_second_interrupt_ends_a_triage_that_waits_for_a_dead_disk(home: Path) -> None:
+    program = (
+        "import sys, time; from infdiag_tui.cli import main; from infdiag_tui.report.writer import DraftFile;"
+        "DraftFile.save = lambda *_: print('hung') or time.sleep(99);"
+        "sys.exit(main())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", program, "triage", "--log", "app.log", "--for", "60s", "--out", "o"],
+        cwd=home,
+        env=environment(home),
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"hung\n"  # the autosave
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == b"hung\n"  # the save at the end
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == -signal.SIGINT
+    process.stdout.close()
