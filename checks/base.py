@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 from infdiag_tui.config import ModelConfig
-from infdiag_tui.model import CheckStatus, Evidence, Impact, Progress
+from infdiag_tui.model import CheckStatus, Evidence, Impact, Progress, Snapshot
 
 KNOWN_GOOD = "endpoint.body or endpoint.body_file in the config, or --body-file"
 
@@ -86,6 +86,19 @@ class Sender(Protocol):
         ...
 
 
+@runtime_checkable
+class Poster(Protocol):
+    """What a sender can do besides: reach an endpoint of the server that acts (switches its profiler on, say)."""
+
+    async def predict(self, body: Any, *, base_url: str = "", timeout_s: float | None = None) -> Answer:
+        """As `Sender.predict`."""
+        ...
+
+    async def post(self, url: str, *, body: Any = None, timeout_s: float | None = None) -> Answer:
+        """Posts to any URL of the model server: `body` as JSON, nothing for None; never raises for failures."""
+        ...
+
+
 class Remote(Protocol):
     """Runs a command beside the model. Implemented by the composer; a check only asks."""
 
@@ -119,6 +132,8 @@ class CheckContext:
     remote: Remote | None = None
     baseline: Path | None = None
     user_agent: str = "infdiag"
+    snapshot: Snapshot | None = None
+    """The incident as observed so far; None where nothing was watched."""
 
 
 P = TypeVar("P", bound=Params)
@@ -147,6 +162,11 @@ class Check(Generic[P]):
         """Which input is missing and which config key or flag gives it; empty when it can run."""
         del params, context
         return ""
+
+    def impact_of(self, params: P) -> Impact:
+        """What it does to production with these parameters; never more than `impact`."""
+        del params
+        return self.impact
 
     def announce(self, params: P, context: CheckContext) -> str:
         """What it is about to do, for the operator to agree to; needed unless it is read-only."""

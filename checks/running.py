@@ -26,7 +26,7 @@ async def run_check(check: Check[Any], params: Params, context: CheckContext) ->
     lacking = check.missing(params, context)
     if lacking:
         return result(CheckStatus.SKIPPED, lacking)
-    if check.impact is not Impact.READ_ONLY and not context.confirmed:
+    if check.impact_of(params) is not Impact.READ_ONLY and not context.confirmed:
         return result(
             CheckStatus.SKIPPED, f"Not run without consent: {check.announce(params, context)} Agree with --yes."
         )
