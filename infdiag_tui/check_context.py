@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import platformdirs
 
 from checks.base import CheckContext, Replica
 from infdiag_tui import __version__
-from infdiag_tui.check_ports import ProbeSender
+from infdiag_tui.check_ports import open_sender
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.model import Pod, Progress
 from infdiag_tui.streams.base import SourceError, StreamContext
@@ -45,22 +46,22 @@ async def check_context(
     context = StreamContext(clock=SystemClock(), user_agent=f"infdiag/{__version__}")
     replicas = await _replicas(target, context, say)
     endpoint = target.model.endpoint
-    common = {
-        "model_name": target.model_name,
-        "model": target.model,
-        "folder": folder,
-        "now": context.clock.now,
-        "report": report,
-        "confirmed": confirmed,
-        "replicas": replicas,
-        "baseline": platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(target.model_name)}.json",
-        "user_agent": context.user_agent,
-    }
+    made = CheckContext(
+        model_name=target.model_name,
+        model=target.model,
+        folder=folder,
+        now=context.clock.now,
+        report=report,
+        confirmed=confirmed,
+        replicas=replicas,
+        baseline=platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(target.model_name)}.json",
+        user_agent=context.user_agent,
+    )
     if endpoint is None:
-        yield CheckContext(**common)
+        yield made
         return
-    async with ProbeSender(endpoint, user_agent=context.user_agent) as sender:
-        yield CheckContext(**common, sender=sender)
+    async with open_sender(endpoint, context.user_agent) as sender:
+        yield dataclasses.replace(made, sender=sender)
 
 
 async def _replicas(target: Target, context: StreamContext, say: Callable[[str], None]) -> tuple[Replica, ...]:
