@@ -152,25 +152,6 @@ def clean(text: str) -> str:
     return redact(printable(text))
 
 
-_EXCEPTION_LINE = re.compile(
-    r"(?:\[?[\w.-]+\]?[:|] ?)?[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Died)\b"
-)
-
-
-def headline(text: str) -> str:
-    """The line of a log entry that says most: a traceback's last exception line, otherwise its first line."""
-    first, newline, _ = text.partition("\n")
-    if not newline:
-        return first
-    if "Traceback (most recent call last)" not in text:
-        return first
-    for line in reversed(text.split("\n")):
-        if _EXCEPTION_LINE.match(line):
-            return line
-    unindented = [line for line in text.split("\n") if line[:1].strip() and not line.startswith("Traceback (")]
-    return unindented[-1] if unindented else first
-
-
 def _redact_once(text: str) -> str:
     lowered = text.lower()
     if "bearer" in lowered or "basic" in lowered or any(hint in text for hint in _SHAPE_HINTS):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infdiag_tui.text import MARK, clean, headline, one_line, printable, redact
+from infdiag_tui.text import MARK, clean, one_line, printable, redact
 
 PIECES = st.sampled_from(
     [
@@ -167,10 +167,3 @@ def test_a_megabyte_of_hostile_repetition_ends(piece: str) -> None:
 def test_one_line_is_cut_with_an_ellipsis() -> None:
     assert one_line("a\n b\tc") == "a b c"
     assert one_line("x" * 500, 10) == "x" * 9 + "…"
-
-
-def test_the_headline_of_a_traceback_is_its_last_exception() -> None:
-    text = 'ERROR failed\nTraceback (most recent call last):\n  File "a.py", line 1, in f\nValueError: bad\nnote'
-    assert headline(text) == "ValueError: bad"
-    assert headline("first\nsecond") == "first"
-    assert headline("only") == "only"

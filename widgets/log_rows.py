@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 
 from infdiag_tui.model import LogLine, LogView
 from widgets.log_filter import LogFilter
-from widgets.log_text import LogLayout, extra_lines, rows_of
+from widgets.log_text import LogLayout, hides_something, rows_of
 
 _COMPACT_AFTER = 4_096
 
@@ -118,8 +118,8 @@ class LogRows:
         self._measure()
 
     def toggle_whole(self, seq: int) -> None:
-        """Folds or unfolds an entry."""
-        if not extra_lines(self.entry(seq)):
+        """Folds an entry, or unfolds one that does not show all of its text."""
+        if seq not in self.whole and not hides_something(self.entry(seq), self.layout):
             return
         self.whole.symmetric_difference_update({seq})
         self._measure()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from rich.cells import chop_cells
@@ -11,8 +12,9 @@ from rich.cells import chop_cells
 from infdiag_tui.model import LogLine, Severity
 from widgets import units
 from widgets.glyphs import UNICODE, Glyphs
-from widgets.ink import Line, Span, Tone, cells, columns, flat, keep_tail
+from widgets.ink import Line, Span, Tone, cells, clip, columns, flat
 from widgets.log_filter import LogFilter
+from widgets.log_sources import tail_of
 
 _WORDS = {
     Severity.DEBUG: "DEBUG",
@@ -33,17 +35,23 @@ _TONES = {
 _TRACEBACK = "Traceback (most recent call last)"
 _SHOWN_CHARS = 4_000
 """Characters of one line of text that are ever laid out; the rest is told as cut."""
+_LEAST_BESIDE_HIDDEN = 12
+"""Least columns of a folded entry's text that are left to it so that the number of hidden lines stays in view."""
 _WITH_TIME, _WITH_WORD, _WITH_SOURCE = 48, 64, 90
 """Least widths in columns at which the time, the severity's word and the source have a column of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLayout:
-    """How entries are laid out: `width` columns, long lines wrapped or running out to the right."""
+    """How entries are laid out: `width` columns, long lines wrapped or running out to the right.
+
+    `labels` says how sources are called in their column; others are cut to the room there is.
+    """
 
     width: int
     wrap: bool = False
     glyphs: Glyphs = UNICODE
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def gutter(self) -> int:
@@ -54,7 +62,8 @@ class LogLayout:
     @property
     def source_width(self) -> int:
         """Columns of the source, 0 when there is no room."""
-        return min(28, self.width // 6) if self.width >= _WITH_SOURCE else 0
+        room = source_room(self.width)
+        return min(room, max(map(cells, self.labels.values()), default=room))
 
     @property
     def text_width(self) -> int:
@@ -62,11 +71,16 @@ class LogLayout:
         return max(1, self.width - self.gutter)
 
 
+def source_room(width: int) -> int:
+    """Most columns that a source may take in rows of `width` columns, 0 for none."""
+    return min(28, width // 6) if width >= _WITH_SOURCE else 0
+
+
 def rows_of(entry: LogLine, layout: LogLayout, *, whole: bool) -> int:
-    """Rows that an entry takes."""
+    """Rows that an entry takes; shown whole it is always wrapped, so that all of it can be read."""
     if not layout.wrap and not whole:
         return 1
-    return sum(len(_chopped(text, layout.wrap, layout.text_width)) for text in _texts(entry, whole=whole))
+    return sum(len(_chopped(text, layout.text_width, wrap=True)) for text in _texts(entry, whole=whole, wrap=True))
 
 
 def extra_lines(entry: LogLine) -> int:
@@ -74,16 +88,21 @@ def extra_lines(entry: LogLine) -> int:
     return entry.text.count("\n")
 
 
-def _texts(entry: LogLine, *, whole: bool) -> list[str]:
-    """The entry's lines of text: one when folded."""
+def hides_something(entry: LogLine, layout: LogLayout) -> bool:
+    """True when the folded entry does not show all of its text."""
+    if extra_lines(entry) or entry.message_start:
+        return True
+    return not layout.wrap and cells(_texts(entry, whole=False, wrap=False)[0]) > layout.text_width
+
+
+def _texts(entry: LogLine, *, whole: bool, wrap: bool) -> list[str]:
+    """The entry's lines of text: one when folded; where it is wrapped, what it hides is told behind it."""
     note = f" [{units.number_bytes(entry.cut_bytes)} cut]" if entry.cut_bytes else ""
     head = "[previous run] " if entry.previous else ""
-    if not extra_lines(entry):
-        return [head + _bounded(entry.text) + note]
+    if not whole:
+        return [head + _folded(entry) + note + (_hidden_note(entry) if wrap else "")]
     parts = [_bounded(part) for part in entry.text.split("\n")]
-    if whole:
-        return [head + parts[0], *parts[1:-1], parts[-1] + note]
-    return [head + _folded(parts) + note]
+    return [head + parts[0] + note] if len(parts) == 1 else [head + parts[0], *parts[1:-1], parts[-1] + note]
 
 
 def _bounded(text: str) -> str:
@@ -92,25 +111,27 @@ def _bounded(text: str) -> str:
     )
 
 
-def _folded(parts: list[str]) -> str:
-    """What an entry is about in one line: its first line, and for a traceback the error that it ends with."""
-    first = parts[0].strip()
-    last = next((part.strip() for part in reversed(parts) if part.strip()), "")
-    hidden = f"(+{len(parts) - 1} lines)"
-    if first.startswith(_TRACEBACK):
-        return f"{hidden} {last}"
-    if any(part.lstrip().startswith(_TRACEBACK) for part in parts) and last != first:
-        return f"{hidden} {first} | {last}"
-    return f"{hidden} {first}"
+def _folded(entry: LogLine) -> str:
+    """What an entry is about in one line: a traceback's exception before the message that it came with."""
+    if not extra_lines(entry):
+        return _bounded(entry.message)
+    headline, first = _bounded(entry.headline), _bounded(entry.message.partition("\n")[0].strip())
+    return headline if first in ("", headline) or _TRACEBACK in first else f"{headline} | {first}"
+
+
+def _hidden_note(entry: LogLine) -> str:
+    """How many lines folding hides, empty when none."""
+    hidden = extra_lines(entry)
+    return f"  +{hidden} line{'' if hidden == 1 else 's'}" if hidden else ""
 
 
 @lru_cache(maxsize=256)
 def _pieces(entry: LogLine, wrap: bool, width: int, *, whole: bool) -> tuple[str, ...]:
     """The rows of an entry's text; the rows in view ask for the same entry again and again."""
-    return tuple(piece for text in _texts(entry, whole=whole) for piece in _chopped(text, wrap, width))
+    return tuple(piece for text in _texts(entry, whole=whole, wrap=wrap) for piece in _chopped(text, width, wrap=wrap))
 
 
-def _chopped(text: str, wrap: bool, width: int) -> list[str]:
+def _chopped(text: str, width: int, *, wrap: bool) -> list[str]:
     """The rows of one line of text."""
     text = flat(text)
     if not wrap:
@@ -129,13 +150,20 @@ def render_row(
     left: int = 0,
     matched: LogFilter | None = None,
 ) -> Line:
-    """Row `row` (from 0) of an entry; `left` columns of an unwrapped text are scrolled away."""
-    texts = _pieces(entry, layout.wrap, layout.text_width, whole=whole)
+    """Row `row` (from 0) of an entry; `left` columns of a text that is not wrapped are scrolled away."""
+    wrap = layout.wrap or whole
+    texts = _pieces(entry, wrap, layout.text_width, whole=whole)
     text = texts[row] if row < len(texts) else ""
-    if left and not layout.wrap:
-        text = _scrolled(text, left)
+    hidden = ""
+    if not wrap and row == 0:
+        hidden = _hidden_note(entry)
+        text = _scrolled(text, left) if left else text
+        room = layout.text_width - len(hidden)
+        if hidden and room >= _LEAST_BESIDE_HIDDEN:
+            text = clip(text, room, layout.glyphs.ellipsis)
     gutter = _gutter(entry, layout) if row == 0 else (Span(" " * layout.gutter),)
-    return (*gutter, *_highlighted(text, _TONES[entry.severity], matched))
+    note = (Span(hidden, Tone.DIM),) if hidden else ()
+    return (*gutter, *_highlighted(text, _TONES[entry.severity], matched), *note)
 
 
 def _gutter(entry: LogLine, layout: LogLayout) -> Line:
@@ -146,7 +174,7 @@ def _gutter(entry: LogLine, layout: LogLayout) -> Line:
         spans.append(Span(clock_text(entry.at if entry.at is not None else entry.received_at) + " ", Tone.DIM))
     spans.append(Span(f"{sign} {word:<5} " if layout.width >= _WITH_WORD else f"{sign}{word[:1]:<1} ", tone))
     if layout.source_width:
-        name = keep_tail(entry.source, layout.source_width, layout.glyphs.ellipsis)
+        name = layout.labels.get(entry.source) or tail_of(entry.source, layout.source_width, layout.glyphs.ellipsis)
         spans.append(Span(columns(name, layout.source_width) + " ", Tone.DIM))
     return tuple(spans)
 

@@ -14,7 +14,8 @@ from widgets.glyphs import ASCII, UNICODE
 from widgets.ink import Line, Tone, toned
 from widgets.log_filter import LogFilter
 from widgets.log_rows import LogRows
-from widgets.log_text import LogLayout, render_row
+from widgets.log_sources import source_labels
+from widgets.log_text import LogLayout, render_row, source_room
 
 _WHEEL_ROWS = 3
 _SIDE_COLUMNS = 16
@@ -127,7 +128,7 @@ class LogTail(LineCanvas):
         self.post_message(self.Moved())
 
     def action_fold(self) -> None:
-        """Unfolds an entry of several lines, or folds it."""
+        """Shows all of an entry's text, or folds it again."""
         seq = self._selected if self._selected is not None else self.rows.step(None, 0)
         if seq is None:
             return
@@ -248,15 +249,15 @@ class LogTail(LineCanvas):
         self.post_message(self.Moved())
 
     def _select(self, seq: int | None) -> None:
-        """Puts the cursor on an entry and brings it into view."""
+        """Puts the cursor on an entry and brings it into view, its first row before all others."""
         self._selected = seq
         if seq is not None:
-            row = self.rows.row_of(seq)
+            row, end = self.rows.row_of(seq), self.rows.row_of(seq + 1)
             height = max(1, self.room.height)
             if row < self._top:
                 self._top = row
-            elif row >= self._top + height:
-                self._top = row - height + 1
+            elif end > self._top + height:
+                self._top = min(row, end - height)
         self._paint()
         self.post_message(self.Moved())
 
@@ -264,7 +265,9 @@ class LogTail(LineCanvas):
         width, height = self.room
         if width <= 0 or height <= 0:
             return
-        self.rows.set_layout(LogLayout(width, self._wrap, self.rows.layout.glyphs))
+        glyphs = self.rows.layout.glyphs
+        labels = source_labels(self._shown.sources, source_room(width), glyphs.ellipsis)
+        self.rows.set_layout(LogLayout(width, self._wrap, glyphs, labels))
         last_top = max(0, self.rows.row_count - height)
         self._top = last_top if self.following else min(self._top, last_top)
         lines: list[Line] = []

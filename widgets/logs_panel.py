@@ -71,7 +71,7 @@ kept apart, so that a flood of other lines cannot push them out.
 - `/` filter: a word, `/a regular expression/`, or either after `!` to leave out what matches. `Esc` clears it.
 - `s` least severity: all, info, warning, error.
 - `e` and `E` next and previous error.
-- `Enter` unfolds an entry of several lines, such as a traceback.
+- `Enter` shows all of an entry, such as a traceback or a line's own time, and folds it again.
 - `w` wraps long lines; without wrapping `←` and `→` scroll sideways.
 - Moving up holds what is in view while new lines are counted; `End` follows again.
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from infdiag_tui.config import Thresholds
 from infdiag_tui.model import Evidence, Snapshot, Verdict
+from infdiag_tui.text import one_line
 
 WINDOW_S = 300.0
+_QUOTED_CHARACTERS = 160
 
 
 def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
@@ -22,7 +24,7 @@ def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
         recent += 1
     watched_s = min(WINDOW_S, max(60.0, snapshot.at - snapshot.incident.started_at))
     per_minute = recent / watched_s * 60
-    last = f"; the last: {snapshot.logs.errors[-1].text.rpartition(chr(10))[2][:160]}" if recent else ""
+    last = f"; the last: {one_line(snapshot.logs.errors[-1].headline, _QUOTED_CHARACTERS)}" if recent else ""
     kept_all = recent < len(snapshot.logs.errors) or not snapshot.logs.first_error_seq
     count = f"{recent}" if kept_all else f"more than {recent}"
     yield Evidence(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from infdiag_tui.model.cluster import ClusterEvent, Pod, PodGone, PodUsage
 from infdiag_tui.model.health import SourceState
 from infdiag_tui.model.latency import Reply
+from infdiag_tui.model.log_headline import exception_line, first_line
 from infdiag_tui.model.machine import GpuDevice, HostState, ProcessState
 
 
@@ -80,6 +81,24 @@ class LogLine:
     cut_bytes: int = 0
     previous: bool = False
     """True when it comes from the container's previous run, read after a restart."""
+    header_start: int = 0
+    """Where in `text` the line's own time and level begin; what stands before them names a process or a rank."""
+    message_start: int = 0
+    """Where in `text` the message begins, the logger's name included; 0 when unknown.
+
+    `text[header_start:message_start]` holds nothing but what `at` and `severity` say as well, separators, and the
+    number of a thread or process: whoever shows those fields need not show it again.
+    """
+
+    @property
+    def message(self) -> str:
+        """`text` without the line's own time and level."""
+        return self.text[: self.header_start] + self.text[self.message_start :]
+
+    @property
+    def headline(self) -> str:
+        """The one line that says most: a traceback's exception, otherwise the first line of the message."""
+        return exception_line(self.text) or first_line(self.message)
 
 
 @dataclass(frozen=True, slots=True)

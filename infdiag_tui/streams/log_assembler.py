@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from infdiag_tui.model import LogLine, Severity
 from infdiag_tui.streams.log_formats import Parsed, parse_line
+from infdiag_tui.streams.log_headers import find_header
 from infdiag_tui.streams.log_runtime import unwrap
 from infdiag_tui.streams.log_times import Stamp, Zone
 from infdiag_tui.streams.log_tracebacks import TRACEBACK, Grouping
@@ -186,10 +187,34 @@ class LineAssembler:
         return done
 
     def _finished(self, entry: _Entry) -> LogLine:
-        text = entry.lines[0] if len(entry.lines) == 1 else "\n".join(entry.lines)
+        text = clean(entry.lines[0] if len(entry.lines) == 1 else "\n".join(entry.lines))
+        header_start, message_start = _header_span(text, entry)
         return LogLine(
-            self.source, clean(text), entry.severity, entry.received_at, entry.at, entry.cut_bytes, self.previous
+            self.source,
+            text,
+            entry.severity,
+            entry.received_at,
+            entry.at,
+            entry.cut_bytes,
+            self.previous,
+            header_start,
+            message_start,
         )
+
+
+def _header_span(text: str, entry: _Entry) -> tuple[int, int]:
+    """Where in `text` (clean) the entry's own time and level stand; (0, 0) where the entry's fields do not hold them.
+
+    It is looked for only now because cleaning moves what follows it.
+    """
+    if not entry.parsed.headed:
+        return 0, 0
+    first = text.partition("\n")[0]
+    header = find_header(first)
+    untold = (header.timed and entry.at is None) or (header.levelled and entry.severity is Severity.UNKNOWN)
+    if untold or not first[header.end :].strip():
+        return 0, 0
+    return header.start, header.end
 
 
 def _visible(line: str) -> str:

@@ -7,6 +7,17 @@ from typing import NamedTuple
 
 from infdiag_tui.model import Severity
 from infdiag_tui.streams import log_json
+from infdiag_tui.streams.log_headers import (
+    COMMON,
+    KLOG,
+    LETTER,
+    NEXT_LEVEL,
+    PREFIX,
+    STAMP,
+    START,
+    SYSLOG,
+    VLLM,
+)
 from infdiag_tui.streams.log_levels import BARE, LETTERS, by_syslog, by_word, unmistakable
 from infdiag_tui.streams.log_times import Stamp, parse_any, parse_iso, parse_yearless
 
@@ -28,46 +39,14 @@ class Parsed(NamedTuple):
     body: int = 0
 
 
-_STAMP = re.compile(
-    r"\[?(\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d\b| UTC\b)?)"
-    r"(?: [TDP]P\d{1,4}){0,3}",
-)
-_NEXT_LEVEL = re.compile(
-    rf"[\s\]|,:;-]{{0,8}}+(?:[\[<(]\s?(?P<boxed>[A-Za-z]{{3,11}})\s{{0,5}}[\]>)]"
-    rf"|(?P<bare>{BARE})(?=[\s:|,\]-]|$)"
-    r"|(?P<lower>[A-Za-z]{3,9})(?=:\s|\t|\s{0,4}\|))",
-)
 _LATER_LEVEL = re.compile(
     rf"[\s\]|,:;-]{{0,8}}+(?:(?:\[[^\]\n]{{0,80}}\]|\([^)\n]{{0,80}}\)|[\w.:/@#-]{{1,80}})[\s|:,-]{{0,8}}){{1,3}}?"
     rf"(?<=[\s\]|:)-])(?:\[\s?(?P<boxed>[A-Za-z]{{3,11}})\s{{0,5}}\]|(?P<bare>{BARE})(?=[\s:|,\]-]|$))",
 )
 _PROSE = re.compile(r"(?i)\b(?:no|not|an?|the|any|got|zero|without|with|of|in|as|for|from|to|is|was|after|on|0)\b")
-_LETTER = re.compile(
-    r"[\]:]{0,2}\s(?:(?P<tf>[IWEF])\s{1,4}(?:\d{1,8}\s)?[\w./+-]{1,200}:\d{1,7}[\]:]"
-    r"|\[(?P<ort>[VIWEF]):onnxruntime)",
-)
-_START = re.compile(
-    rf"(?:[\[<(]\s?(?P<boxed>[A-Za-z]{{3,11}})\s{{0,5}}[\]>)]|(?P<bare>{BARE})(?=[\s:|\]-]|$)|(?P<lower>[A-Za-z]{{3,9}}):\s)",
-)
-_KLOG = re.compile(
-    r"(?P<letter>[IWEF])(?P<year>\d{4})?(?P<month>\d\d)(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d(?:\.\d{1,9})?)"
-    r"\s+\d{1,10}\s+[^\s:\]]{1,200}:\d{1,7}\] ?",
-)
-_VLLM = re.compile(
-    r"(?P<level>[A-Z]{4,8}) (?P<month>\d\d)-(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d)(?:\.\d{1,9})? "
-    r"(?P<place>\[[^\]\s]{1,120}\]) ?",
-)
-_PREFIX = re.compile(r"(?:\[(?:rank|default)\d{1,6}\]:|\([\w./=:@ -]{1,80}\)) ?")
-_SYSLOG = re.compile(
-    r"(?:<(?P<pri>\d{1,3})>)?(?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) (?P<clock>\d\d:\d\d:\d\d) "
-    r"[^\s]{1,80} [\w./@-]{1,80}(?:\[\d{1,10}\])?: ",
-)
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
 _ACCESS = re.compile(r'HTTP/\d(?:\.\d)?"?\s(?:- )?(?P<status>\d{3})\b')
-_COMMON = re.compile(
-    r"[\w.:-]{1,80} [^\s]{1,80} [^\s]{1,80} \[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d{4})\]",
-)
 _FIRST_KEY = re.compile(r"[A-Za-z_@][\w.@-]{0,40}=")
 _LOGFMT_LEVEL = re.compile(r'(?:^|\s)(?:level|lvl|severity|log_level|levelname|log\.level)="?(\w{1,11})\b')
 _LOGFMT_TIME = re.compile(r'(?:^|\s)(?:ts|time|timestamp|t|@timestamp)=(?:"([^"]{8,40})"|([^\s"]{8,40}))')
@@ -125,7 +104,7 @@ def _parse_json(line: str, received_at: float, depth: int) -> Parsed:
 
 def _parse_stamped(line: str, received_at: float, depth: int) -> Parsed:
     """A line that begins with a digit: a timestamp, an address of an access log, or just a number."""
-    match = _STAMP.match(line)
+    match = STAMP.match(line)
     if match is None:
         return _parse_common(line) or _parse_unheaded(line)
     rest = match.end()
@@ -137,10 +116,10 @@ def _parse_stamped(line: str, received_at: float, depth: int) -> Parsed:
 
 def _level_after(line: str, start: int) -> Severity | None:
     """The level in a header whose timestamp ends at `start`."""
-    match = _NEXT_LEVEL.match(line, start)
+    match = NEXT_LEVEL.match(line, start)
     if match and (severity := by_word(match["boxed"] or match["bare"] or match["lower"])):
         return severity
-    match = _LETTER.match(line, start)
+    match = LETTER.match(line, start)
     if match:
         return LETTERS[match["tf"] or match["ort"]]
     match = _LATER_LEVEL.match(line, start)
@@ -154,22 +133,22 @@ def _level_after(line: str, start: int) -> Severity | None:
 def _parse_bracketed(line: str, received_at: float, depth: int) -> Parsed:
     """`[timestamp] ...`, `[LEVEL] ...`, `<3>...`, or a process label before any other format."""
     if line[1:2].isdigit():
-        if line[0] == "[" and (match := _STAMP.match(line)):
+        if line[0] == "[" and (match := STAMP.match(line)):
             return Parsed(line, _level_after(line, match.end()) or Severity.UNKNOWN, parse_iso(match[1]), headed=True)
-        if line[0] == "<" and _SYSLOG.match(line):
+        if line[0] == "<" and SYSLOG.match(line):
             return _parse_syslog(line, received_at, depth)
-    if match := _START.match(line):
+    if match := START.match(line):
         severity = by_word(match["boxed"] or "")
         if severity:
             return Parsed(line, severity, _stamp_within(line, match.end()), headed=True)
-    if match := _PREFIX.match(line):
+    if match := PREFIX.match(line):
         found = parse_line(line[match.end() :], received_at, depth=depth - 1)
         return found._replace(text=line, header=match[0] + found.header, body=match.end() + found.body)
     return _parse_unheaded(line)
 
 
 def _parse_worded(line: str, received_at: float, depth: int) -> Parsed:
-    if line[:1] in "IWEF" and line[1:2].isdigit() and (match := _KLOG.match(line)):
+    if line[:1] in "IWEF" and line[1:2].isdigit() and (match := KLOG.match(line)):
         month, day, clock = int(match["month"]), int(match["day"]), match["clock"]
         year = match["year"]
         stamp = (
@@ -178,17 +157,17 @@ def _parse_worded(line: str, received_at: float, depth: int) -> Parsed:
             else parse_yearless(month, day, clock, received_at)
         )
         return Parsed(line, LETTERS[match["letter"]], stamp, headed=True, body=match.end())
-    match = _START.match(line)
+    match = START.match(line)
     severity = by_word(match["bare"] or match["lower"] or "") if match else None
     if match and severity:
-        if found := _VLLM.match(line):
+        if found := VLLM.match(line):
             stamp = parse_yearless(int(found["month"]), int(found["day"]), found["clock"], received_at)
             return Parsed(line, severity, stamp, headed=True, header=found["level"] + found["place"], body=found.end())
         critical = unmistakable(line)  # "fatal: ..." names itself as well
         return Parsed(line, critical or severity, _stamp_within(line, match.end()), headed=True)
     if _FIRST_KEY.match(line):
         return _parse_logfmt(line)
-    if line[:3] in _MONTHS and _SYSLOG.match(line):
+    if line[:3] in _MONTHS and SYSLOG.match(line):
         return _parse_syslog(line, received_at, depth)
     return _parse_common(line) or _parse_unheaded(line)
 
@@ -197,7 +176,7 @@ def _stamp_within(line: str, start: int) -> Stamp | None:
     """A timestamp directly behind the level."""
     if not (line[start : start + 12].strip(" :|[-\t")[:1].isdigit()):
         return None
-    match = _STAMP.search(line, start, start + 60)
+    match = STAMP.search(line, start, start + 60)
     return parse_iso(match[1]) if match else None
 
 
@@ -209,7 +188,7 @@ def _parse_logfmt(line: str) -> Parsed:
 
 
 def _parse_syslog(line: str, received_at: float, depth: int) -> Parsed:
-    match = _SYSLOG.match(line)
+    match = SYSLOG.match(line)
     if match is None or match["month"] not in _MONTHS:
         return _parse_unheaded(line)
     stamp = parse_yearless(_MONTHS[match["month"]], int(match["day"]), match["clock"], received_at)
@@ -222,7 +201,7 @@ def _parse_syslog(line: str, received_at: float, depth: int) -> Parsed:
 
 def _parse_common(line: str) -> Parsed | None:
     """The common log format of nginx, Apache and others; only its time, the status is read with all access lines."""
-    match = _COMMON.match(line)
+    match = COMMON.match(line)
     if match is None or match[2] not in _MONTHS:
         return None
     day, month, year, clock, zone = match.groups()

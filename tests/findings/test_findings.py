@@ -24,6 +24,7 @@ from infdiag_tui.model import (
     PodUsage,
     ProcessState,
     Quantile,
+    Reply,
     Severity,
     Snapshot,
     SourceHealth,
@@ -118,8 +119,26 @@ def test_errors_make_it_high_and_from_a_tenth_on_critical() -> None:
 
 def test_an_unreachable_server_is_critical() -> None:
     health = SourceHealth("latency", SourceState.UNAVAILABLE, NOW, reason="connection refused")
-    found = findings(dataclasses.replace(EMPTY, sources={"latency": health}))
+    refused = Reply("http://m/", NOW, NOW, 1.0, error=ErrorKind.CONNECT, error_text="connection refused by m:80")
+    view = LatencyView("http://m/", (), refused, refused)
+    found = findings(dataclasses.replace(EMPTY, sources={"latency": health}, latency=(view,)))
     assert severity_of(found.values()) == "Critical"
+
+
+def test_a_probe_without_a_usable_config_says_nothing_of_the_server() -> None:
+    health = SourceHealth("latency", SourceState.UNAVAILABLE, NOW, reason="endpoint.body_file x cannot be read")
+    assert assess(dataclasses.replace(EMPTY, sources={"latency": health}), Thresholds(), None) == ()
+
+
+def test_failed_requests_are_told_in_the_words_of_the_last() -> None:
+    said = Reply(
+        "http://m/", NOW - 2, NOW - 2, 1.0, status=404, error=ErrorKind.HTTP_STATUS, error_text="HTTP 404: no [b]m"
+    )
+    failing = dataclasses.replace(with_latency(window(20, 40, errors=100)).latency[0], last=said, last_error=said)
+    statement = findings(dataclasses.replace(EMPTY, latency=(failing,)))["latency.error_rate"].statement
+    assert statement.endswith("; the last: HTTP 404: no [b]m")
+    old = dataclasses.replace(failing, last_error=dataclasses.replace(said, at=NOW - 100))
+    assert "404" not in findings(dataclasses.replace(EMPTY, latency=(old,)))["latency.error_rate"].statement
 
 
 def test_a_window_is_never_longer_than_what_was_watched() -> None:
@@ -195,11 +214,20 @@ def test_a_full_disk_and_a_vanished_process_are_findings() -> None:
 
 def test_error_lines_are_counted_over_the_last_minutes_only() -> None:
     def error(age_s: float) -> LogLine:
-        return LogLine("a", "Traceback\nValueError: boom", Severity.ERROR, received_at=NOW - age_s)
+        text = 'Traceback (most recent call last):\n  File "a.py", line 1, in f\nValueError: boom\nits second line'
+        return LogLine("a", text, Severity.ERROR, received_at=NOW - age_s)
 
     errors = (error(1000), *(error(10) for _ in range(30)))
     logs = LogView(errors=errors, counts={Severity.ERROR: 31})
     found = findings(dataclasses.replace(EMPTY, logs=logs))["logs.errors"]
     assert found.sample_size == 30
     assert found.verdict is Verdict.WARN
-    assert "ValueError: boom" in found.statement
+    assert found.statement.endswith("the last: ValueError: boom")
+
+
+def test_the_last_error_is_quoted_without_its_own_time_and_level() -> None:
+    text = f"2026-01-01 12:00:00 ERROR {'x' * 300}"
+    line = LogLine("a", text, Severity.ERROR, received_at=NOW - 1, at=NOW - 1, message_start=26)
+    logs = LogView(errors=(line,), counts={Severity.ERROR: 1})
+    found = findings(dataclasses.replace(EMPTY, logs=logs))["logs.errors"]
+    assert found.statement.endswith(f"the last: {'x' * 159}…")

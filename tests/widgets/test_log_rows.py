@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from infdiag_tui.model import LogLine, LogView, Severity
 from tests.widgets.samples import HOSTILE, TRACEBACK, log_line, log_view
-from widgets.ink import cells, line_cells, plain
+from widgets.ink import cells, flat, line_cells, plain
 from widgets.log_filter import LogFilter
 from widgets.log_rows import LogRows
-from widgets.log_text import LogLayout, render_row, rows_of
+from widgets.log_text import LogLayout, hides_something, render_row, rows_of
 
 LAYOUT = LogLayout(100)
 
@@ -153,17 +153,58 @@ def test_rows_beyond_the_end_are_an_error() -> None:
         rows.at(-1)
 
 
-def test_a_folded_traceback_tells_its_error_and_how_much_is_hidden() -> None:
+def test_a_folded_traceback_tells_its_error_first_and_how_much_is_hidden() -> None:
     entry = log_line(TRACEBACK, Severity.ERROR)
-    text = plain(render_row(entry, 0, LAYOUT))
-    assert "(+3 lines) torch.OutOfMemoryError: CUDA out of memory" in text
-    assert rows_of(entry, LAYOUT, whole=True) == 4
-    assert "line 88" in plain(render_row(entry, 1, LAYOUT, whole=True))
+    wide = LogLayout(140)
+    text = plain(render_row(entry, 0, wide))
+    assert text.endswith("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB  +3 lines")
+    assert rows_of(entry, wide, whole=True) == 4
+    assert "line 88" in plain(render_row(entry, 1, wide, whole=True))
+
+
+@pytest.mark.parametrize("width", [40, 64, 100])
+def test_how_much_is_hidden_stays_in_view_where_the_error_is_cut(width: int) -> None:
+    row = render_row(log_line(TRACEBACK, Severity.ERROR), 0, LogLayout(width))
+    assert line_cells(row) == width
+    assert plain(row).endswith("…  +3 lines")
+    assert "torch.OutOfM" in plain(row)
 
 
 def test_a_message_with_a_traceback_tells_both() -> None:
     text = plain(render_row(log_line(f"predict failed\n{TRACEBACK}", Severity.ERROR), 0, LogLayout(200)))
-    assert "(+4 lines) predict failed | torch.OutOfMemoryError" in text
+    assert "2.00 GiB | predict failed  +4 lines" in text
+
+
+def test_an_entry_of_two_lines_tells_the_first() -> None:
+    assert plain(render_row(log_line("first\nsecond"), 0, LAYOUT)).endswith("first  +1 line")
+
+
+def headed(message: str, header: str = "2026-01-01 12:00:00 INFO ") -> LogLine:
+    return replace(log_line(header + message), message_start=len(header))
+
+
+def test_a_row_tells_time_and_level_once() -> None:
+    entry = headed('app.access: "POST /predict"')
+    assert plain(render_row(entry, 0, LogLayout(64))) == '22:13:20 · INFO  app.access: "POST /predict"'
+    labelled = replace(headed("died", "(pid=7) 12:00 ERROR "), header_start=8)
+    assert plain(render_row(labelled, 0, LogLayout(64))).endswith("INFO  (pid=7) died")
+
+
+def test_a_line_shown_whole_has_its_own_time_and_is_wrapped() -> None:
+    rows = rows_over(log_view((headed("x" * 100), log_line("short"), log_line("y" * 100))), LogLayout(64))
+    for seq in (0, 1, 2):
+        rows.toggle_whole(seq)
+    drawn = [plain(render_row(rows.entry(seq), part, rows.layout, whole=True)) for seq, part in map(rows.at, range(7))]
+    assert rows.whole == {0, 2}
+    assert "2026-01-01 12:00:00 INFO x" in drawn[0]
+    assert "".join(drawn).count("x") == "".join(drawn).count("y") == 100
+    assert max(map(len, drawn)) <= 64
+    rows.toggle_whole(0)
+    assert rows.row_count == 5
+
+
+def test_the_filter_searches_the_header_too() -> None:
+    assert LogFilter("12:00:00 info").accepts(headed("x"))
 
 
 def test_what_was_cut_and_what_is_of_the_previous_run_is_told() -> None:
@@ -173,7 +214,7 @@ def test_what_was_cut_and_what_is_of_the_previous_run_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "parts"), [(100, "22:13:20 ✗ ERROR pro"), (64, "22:13:20 ✗ ERROR boom"), (40, "✗E boom")]
+    ("width", "parts"), [(100, "22:13:20 ✗ ERROR …x2x9k/model"), (64, "22:13:20 ✗ ERROR boom"), (40, "✗E boom")]
 )
 def test_columns_give_way_to_the_text(width: int, parts: str) -> None:
     assert plain(render_row(log_line("boom", Severity.ERROR), 0, LogLayout(width))).startswith(parts)
@@ -195,6 +236,30 @@ def test_wrapped_rows_hold_the_width_and_their_number_is_known(text: str, width:
     assert count >= 1
     assert cells(plain(render_row(entry, 0, LogLayout(width), left=left))) >= 0
     assert plain(render_row(entry, count, layout, whole=whole)).strip() == ""
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.text(max_size=60) | st.sampled_from([*HOSTILE, TRACEBACK, f"it failed\n{TRACEBACK}", "a\n\nb"]),
+    st.integers(0, 80),
+    st.integers(0, 80),
+    st.integers(1, 130),
+    st.booleans(),
+)
+def test_any_place_of_the_message_can_be_drawn(text: str, first: int, second: int, width: int, wrap: bool) -> None:
+    start, end = sorted((first, second))
+    entry = replace(log_line(text, Severity.ERROR), header_start=start, message_start=end)
+    layout = LogLayout(width, wrap=wrap)
+    for whole in (False, True):
+        rows = [
+            render_row(entry, row, layout, whole=whole, left=3, matched=LogFilter("a"))
+            for row in range(min(40, rows_of(entry, layout, whole=whole)))
+        ]
+        if whole or wrap:
+            assert max(map(line_cells, rows)) <= max(width, layout.gutter + 2)
+        assert all(flat(plain(row)) == plain(row) for row in rows)
+    if not hides_something(entry, layout):
+        assert rows_of(entry, layout, whole=True) == rows_of(entry, layout, whole=False)
 
 
 def test_twenty_thousand_lines_change_their_filter_in_one_pass() -> None:

@@ -149,6 +149,27 @@ async def test_errors_are_jumped_to_and_unfolded() -> None:
         assert "no earlier error kept here" in text
 
 
+async def test_the_newest_entry_unfolds_into_view() -> None:
+    shown = panel()
+    logs = log_view((*numbered(0, 40), log_line(TRACEBACK, Severity.ERROR)))
+    async with staged(shown, with_logs(logs), (60, 12)) as pilot:
+        assert "line 88" not in screen_text(pilot.app)
+        text = await press(pilot, "enter")
+        assert "Traceback (most recent call last)" in text
+        assert "line 88" in text
+        assert "2.00 GiB" in text
+
+
+async def test_a_source_is_told_by_what_sets_it_apart() -> None:
+    shown = panel()
+    pods = [f"ml-serving/fraud-scorer-a518eebb92-{name}/server" for name in ("52pjr", "7rk2v")]
+    logs = replace(log_view(tuple(log_line("x", source=pod) for pod in pods)), sources=dict.fromkeys(pods, 1))
+    async with staged(shown, with_logs(logs), (100, 10)) as pilot:
+        text = screen_text(pilot.app)
+        assert "INFO  …52pjr x" in text
+        assert "INFO  …7rk2v x" in text
+
+
 async def test_the_wheel_and_a_click_move_the_cursor() -> None:
     shown = panel()
     async with staged(shown, ring(0, 100), (90, 12)) as pilot:
