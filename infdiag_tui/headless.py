@@ -16,7 +16,7 @@ from typing import Any
 
 from infdiag_tui import exit_codes
 from infdiag_tui.clock import utc_text
-from infdiag_tui.model import Evidence, Snapshot, SourceState, Verdict
+from infdiag_tui.model import Evidence, Snapshot, SourceHealth, SourceState, Verdict
 from infdiag_tui.session import ENGINE, Session
 from infdiag_tui.text import one_line
 
@@ -26,6 +26,8 @@ _OUT_OF_REACH = (SourceState.UNAVAILABLE, SourceState.FORBIDDEN)
 _ASKED_FOR = ("latency", "logs", "pods", "pod-logs", "dcgm", "process")
 """Sources that someone named; this machine's own GPU and host are looked at unasked and may be absent."""
 
+
+_NOTHING_YET = "nothing came from it in this time; watch longer, as with --for 30s"
 
 _OWN_ABSENCE = ("latency", "process")
 """Sources whose findings, while they are out of reach, say no more than that; what pods told before stands."""
@@ -80,9 +82,10 @@ async def _narrate(session: Session) -> None:
         }
         for health in snapshot.sources.values():
             if health.state in _OUT_OF_REACH:
-                remedy = f". Remedy: {health.remedy}" if health.remedy else ""
-                text = f"{health.name}: {health.state.value}: {health.reason}{remedy}"
-                lines[f"{health.name} {health.state} {health.reason}"] = text
+                lines[f"{health.name} {health.state} {health.reason}"] = _trouble(health)
+            elif health.state is SourceState.DEGRADED:
+                # Once: its reason may quote a reply, each with a number of its own.
+                lines[f"{health.name} {health.state}"] = _trouble(health)
         for key, line in lines.items():
             if key not in said:
                 said.add(key)
@@ -113,16 +116,22 @@ def _discard_output() -> None:
     os.close(nowhere)
 
 
+def _trouble(health: SourceHealth) -> str:
+    remedy = f". Remedy: {health.remedy}" if health.remedy else ""
+    return f"{health.name}: {health.state.value}: {health.reason}{remedy}"
+
+
 def _is_finding(evidence: Evidence) -> bool:
     return evidence.verdict in (Verdict.WARN, Verdict.FAIL)
 
 
 def out_of_reach(snapshot: Snapshot) -> list[str]:
-    """The named sources that cannot be reached now, or never gave anything."""
+    """The named sources that cannot be reached now, never gave anything, or (pods) found nothing of what was named."""
     found = []
     for name, health in snapshot.sources.items():
         silent = health.last_data_at is None and health.state in (SourceState.STARTING, SourceState.STALE)
-        if name.split(":")[0] in _ASKED_FOR and (health.state in _OUT_OF_REACH or silent):
+        nothing = name == "pods" and health.state is SourceState.DEGRADED and not snapshot.pods
+        if name.split(":")[0] in _ASKED_FOR and (health.state in _OUT_OF_REACH or silent or nothing):
             found.append(name)
     return found
 
@@ -185,8 +194,10 @@ def _iso(at: float | None) -> str | None:
 
 def summary(snapshot: Snapshot) -> str:
     """The same for human eyes."""
+    missing = out_of_reach(snapshot)
+    fine = "nothing over a threshold" + (", but not everything could be watched" if missing else "")
     lines = [
-        f"{snapshot.incident.model}: {snapshot.severity or 'nothing over a threshold'}",
+        f"{snapshot.incident.model}: {snapshot.severity or fine}",
         f"watched {snapshot.at - snapshot.incident.started_at:.0f} s from {utc_text(snapshot.incident.started_at)}",
         "",
     ]
@@ -195,12 +206,14 @@ def summary(snapshot: Snapshot) -> str:
         for one in snapshot.evidence
         if _is_finding(one) or one.id.startswith(("latency.p", "pods.ready"))
     ]
-    for name in out_of_reach(snapshot):
-        health = snapshot.sources[name]
-        lines.append(f"  {health.state.value}: {name}: {one_line(health.reason)}")
+    for name, health in snapshot.sources.items():
+        if name not in missing and health.state is not SourceState.DEGRADED:
+            continue
+        lines.append(f"  {health.state.value}: {name}: {one_line(health.reason or _NOTHING_YET)}")
         if health.remedy:
             lines.append(f"        remedy: {one_line(health.remedy)}")
-    lines += ["", f"report: {snapshot.draft.path}"]
+    unsaved = "NOT saved to " if snapshot.draft.save_error else ""
+    lines += ["", f"report: {unsaved}{snapshot.draft.path}"]
     return "\n".join(lines)
 
 
@@ -214,6 +227,13 @@ def run(session: Session, duration_s: float, *, as_json: bool) -> int:
         _say(f"a defect of infdiag ended the triage: {type(error).__name__}: {error}. Details: {details}")
         return exit_codes.DEFECT
     _hand_over(json.dumps(document(snapshot), indent=2) if as_json else summary(snapshot))
+    if as_json:
+        for name in out_of_reach(snapshot):
+            if not snapshot.sources[name].reason:
+                _say(f"{name}: {snapshot.sources[name].state.value}: {_NOTHING_YET}")
     if snapshot.draft.save_error:
-        _say(f"the report was NOT saved: {snapshot.draft.save_error}")
+        _say(
+            f"the report was NOT saved to {snapshot.draft.path}: {snapshot.draft.save_error}. "
+            "Make room there, or name another folder with --out DIR."
+        )
     return exit_code(snapshot) if finished else exit_codes.INTERRUPTED

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import pytest
 from infdiag_tui import exit_codes
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.config import Config, ModelConfig
-from infdiag_tui.headless import document, exit_code, run
+from infdiag_tui.headless import document, exit_code, run, summary
 from infdiag_tui.model import (
     Evidence,
     IncidentInfo,
     LatencyView,
     LatencyWindow,
+    Pod,
     Snapshot,
     SourceHealth,
     SourceState,
@@ -32,6 +34,7 @@ from tests.support import eventually_blocking
 from tests.test_cli import environment
 
 NOW = 1_700_000_000.0
+POD = Pod("prod", "m-1", "u", "Running", NOW, ready=True)
 
 
 def seen(source: str, state: SourceState, evidence: tuple[Evidence, ...], *, answered: int = 0) -> Snapshot:
@@ -60,6 +63,24 @@ def test_what_an_api_told_before_it_went_is_a_problem_found() -> None:
     killed = (found("pods.oom_killed"),)
     assert exit_code(seen("pods", SourceState.UNAVAILABLE, killed)) == exit_codes.PROBLEM_FOUND
     assert exit_code(seen("pods", SourceState.FORBIDDEN, ())) == exit_codes.UNREACHABLE
+
+
+def test_a_selector_that_matches_no_pod_is_a_target_not_found() -> None:
+    snapshot = seen("pods", SourceState.DEGRADED, ())
+    assert exit_code(snapshot) == exit_codes.UNREACHABLE
+    assert exit_code(replace(snapshot, pods=(POD,))) == exit_codes.OK
+
+
+def test_the_summary_names_what_could_not_be_watched_and_why() -> None:
+    snapshot = seen("pods", SourceState.DEGRADED, ())
+    health = replace(snapshot.sources["pods"], reason="no pods match app=x", remedy="check the selector")
+    text = summary(
+        replace(snapshot, sources={"pods": health, "latency": SourceHealth("latency", SourceState.STARTING, 0)})
+    )
+    assert "nothing over a threshold, but not everything could be watched" in text
+    assert "degraded: pods: no pods match app=x" in text
+    assert "remedy: check the selector" in text
+    assert "starting: latency: nothing came from it in this time" in text
 
 
 def test_a_value_that_is_no_number_is_null_in_json() -> None:

@@ -100,12 +100,15 @@ def vitals_lines(
 
 
 def _head(snapshot: Snapshot, now: float, glyphs: Glyphs, width: int, pause: Pause | None) -> Line:
-    """Severity and clock always; then the pause, elapsed time, model and symptom as far as there is room."""
+    """Severity and clock always; then an unsaved draft, the pause, elapsed time and title as far as there is room."""
     incident = snapshot.incident
     severity = _severity(snapshot, now, glyphs)
     clock = Span(utc_text(now)[11:], Tone.STRONG)
     extras: list[tuple[str, Span]] = []
     room = width - 1 - cells(severity.text) - 2 - cells(clock.text)
+    if snapshot.draft.save_error:
+        # Said here as well: the report's panel, which has the reason, may be hidden.
+        extras.append(("unsaved", Span(f"{glyphs.problem} DRAFT NOT SAVED", Tone.BAD)))
     if pause is not None:
         words = f"{glyphs.state[SourceState.PAUSED]} {pause_words(pause, now)}"
         extras.append(("pause", Span(words, Tone.MARK)))

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 
 from infdiag_tui.config import Endpoint, Thresholds
 from infdiag_tui.model import ErrorKind, Evidence, LatencyView, LatencyWindow, Quantile, Snapshot, SourceState, Verdict
+from infdiag_tui.text import one_line
 
 TYPICAL_TOTAL_MS = 125.0
 """The specification's typical stage times, summed: preprocessing 10, inference 100, postprocessing 10, network 5."""
+
+_QUOTED = 120
 
 MIN_REQUESTS = 5
 """Fewer requests than this give no verdict."""
@@ -29,7 +32,9 @@ def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None
         yield from _levels(view, window, snapshot.at, objective)
         yield from _jitter(view, window, snapshot.at, thresholds)
         yield from _rates(view, window, snapshot.at, thresholds)
-    if health.state is SourceState.UNAVAILABLE:
+    # A probe that has no usable config has asked nobody, which says nothing of the server.
+    asked = any(view.last is not None and not view.last.ok for view in snapshot.latency)
+    if health.state is SourceState.UNAVAILABLE and asked:
         yield Evidence(
             id="latency.reachable",
             statement=f"The model server cannot be reached: {health.reason}",
@@ -152,6 +157,14 @@ def _jitter(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thr
     )
 
 
+def _newest(view: LatencyView, window: LatencyWindow, at: float) -> str:
+    """How the last failure within the window went, in the server's own words where it said any."""
+    last = view.last_error
+    if last is None or not last.error_text or at - last.at > (window.window_s or 0.0):
+        return ""
+    return f"; the last: {one_line(last.error_text, _QUOTED)}"
+
+
 def _rates(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thresholds) -> Iterator[Evidence]:
     if window.error_rate is None:
         return
@@ -171,7 +184,10 @@ def _rates(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thre
         verdict = Verdict.OK
     yield Evidence(
         id="latency.error_rate",
-        statement=f"{failed} of {sent} requests failed" + (f" ({kinds})" if kinds else "") + left_out,
+        statement=f"{failed} of {sent} requests failed"
+        + (f" ({kinds})" if kinds else "")
+        + left_out
+        + _newest(view, window, at),
         verdict=verdict,
         source="latency",
         at=at,

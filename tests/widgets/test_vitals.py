@@ -78,6 +78,14 @@ def test_nothing_is_called_fine_that_is_not_watched() -> None:
     assert "measuring" in plain(vitals_lines(unmeasured, NOW, 100)[0])
 
 
+@pytest.mark.parametrize("width", [44, 80, 200])
+def test_a_draft_that_cannot_be_saved_is_said_whatever_panel_is_open(width: int) -> None:
+    snapshot = incident_snapshot()
+    unsaved = dataclasses.replace(snapshot, draft=dataclasses.replace(snapshot.draft, save_error="No space left"))
+    assert "DRAFT NOT SAVED" in plain(vitals_lines(unsaved, NOW, width)[0])
+    assert "DRAFT NOT SAVED" not in plain(vitals_lines(snapshot, NOW, width)[0])
+
+
 def test_ascii_terminals_get_ascii_only() -> None:
     rows = vitals_lines(incident_snapshot(), NOW, 80, ASCII, Pause(NOW - 5, 1, 2))
     assert all(plain(row).isascii() for row in rows)
