@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from infdiag_tui.config.load import ConfigError
 
 LOG_NAME = "infdiag.log"
+LOG_BYTES = 2_000_000
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -62,15 +65,18 @@ def use_folder(folder: Path) -> Path:
 class _LogFile(logging.handlers.RotatingFileHandler):
     """Drops what cannot be written: logging would print a traceback onto the terminal for each line."""
 
+    def _open(self) -> Any:
+        """Only the owner may read it, also the new one after a rotation."""
+        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return os.fdopen(handle, self.mode, encoding=self.encoding, errors="backslashreplace")
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name and signature
         """On a full disk the failed save of the draft, which is shown, says the same."""
 
 
 def log_to(folder: Path) -> logging.Handler:
     """Sends the program's own log messages to a bounded file in the folder; they never reach the screen."""
-    path = folder / LOG_NAME
-    path.touch(mode=0o600)
-    handler = _LogFile(path, maxBytes=2_000_000, backupCount=1, encoding="utf-8")
+    handler = _LogFile(folder / LOG_NAME, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
