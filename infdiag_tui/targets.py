@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from infdiag_tui.config import Config, Kubernetes, ModelConfig
 from infdiag_tui.config.load import ConfigError, TargetFlags, apply_flags, find_config, load_config, search_path
 from infdiag_tui.knowledge import SYMPTOMS
+from infdiag_tui.text import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def resolve_target(word: str | None, config_path: str | None, flags: TargetFlags
     if sole is None:
         # Without any target the console still shows this machine; each other panel says what it lacks.
         return Target("this machine", symptom, ModelConfig(), config, path)
-    return Target(sole[0], symptom, sole[1], config, path)
+    return Target(sole[0], symptom, apply_flags(sole[1], flags), config, path)
 
 
 def require_something_to_watch(target: Target) -> None:
@@ -88,7 +89,13 @@ def _name_from(flags: TargetFlags) -> str:
     if flags.selector:
         return flags.selector.split(",")[0].split("=")[-1] or "model"
     if flags.endpoint:
-        return urlsplit(flags.endpoint).netloc.rpartition("@")[2] or "model"
+        try:
+            return urlsplit(flags.endpoint).netloc.rpartition("@")[2] or "model"
+        except ValueError as error:
+            raise ConfigError(
+                f"command line: endpoint.url: {redact(flags.endpoint)} is no URL ({error}). "
+                "Give one such as http://model-server:8000/predict.",
+            ) from error
     return flags.process_name or "model"
 
 

@@ -84,3 +84,16 @@ def test_a_config_that_names_nothing_is_not_called_missing(tmp_path: Path) -> No
     (tmp_path / "infdiag.toml").write_text("[thresholds]\n")
     with pytest.raises(ConfigError, match=r"infdiag\.toml names neither endpoint"):
         require_something_to_watch(resolve_target(None, None, TargetFlags()))
+
+
+def test_flags_that_name_no_target_still_apply_to_the_only_model(tmp_path: Path) -> None:
+    (tmp_path / "infdiag.toml").write_text(ONE)
+    target = resolve_target(None, None, TargetFlags(rate_per_s=7.0, timeout_s=2.0))
+    assert target.model.endpoint is not None
+    assert (target.model.endpoint.rate_per_s, target.model.endpoint.timeout_s) == (7.0, 2.0)
+
+
+def test_a_url_that_is_none_is_a_sentence_without_its_password() -> None:
+    with pytest.raises(ConfigError, match="is no URL") as caught:
+        resolve_target(None, None, TargetFlags(endpoint="http://me:hunter2@[bad/predict"))
+    assert "hunter2" not in str(caught.value)

@@ -115,9 +115,11 @@ def explain(problem: Mapping[str, Any], schema: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"{key}: is missing. Add it."
     got = problem.get("input")
-    shown = "" if isinstance(got, Mapping | list) else one_line(clean(f" (got {got!r})"), _SHOWN)
+    # Whatever was meant to be a header's value may be a token.
+    hidden = isinstance(got, Mapping | list) or "headers" in place
+    shown = "" if hidden else one_line(clean(f" (got {got!r})"), _SHOWN)
     message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{key}: {message}{shown}."
+    return f"{key}: {clean(message)}{shown}."
 
 
 def _known_keys(schema: type[BaseModel], place: Sequence[str]) -> list[str]:

@@ -127,3 +127,19 @@ def test_a_password_in_a_wrong_url_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as failure:
         load_config(write(tmp_path, '[models.m.endpoint]\nurl = "htp://me:hunter2@m/"'))
     assert "hunter2" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[models.m.endpoint]\nurl = "http://m/"\n[models.m.endpoint.headers]\nAuthorization = 73317331\n',
+        '[models.m.endpoint]\nurl = "ftp://me:73317331@m/"\n',
+    ],
+)
+def test_an_error_never_shows_a_secret(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "infdiag.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert "models.m.endpoint" in str(caught.value)
+    assert "73317331" not in str(caught.value)
