@@ -34,6 +34,7 @@ from infdiag_tui.model import (
 MAX_SERIES = 4_000
 """Series kept; of a cluster that makes more, the ones longest without a sample leave first."""
 MAX_EVENTS = 500
+MAX_USAGE_WITHOUT_POD = 100
 NEAREST_GPU_PROVIDER = "nvml"
 NEARER_HOLDS_S = 15.0
 """A card that two sources report is shown by the nearer one unless that has been silent for this long."""
@@ -102,6 +103,9 @@ class Hub:
             case Reply():
                 self._replies.setdefault(observation.target, ReplyLog(observation.target)).add(observation)
             case Pod():
+                known = self._pods.get(observation.key)
+                if known is not None and known.uid != observation.uid:
+                    self._usage.pop(observation.key, None)  # what the old pod used says nothing about the new one
                 self._pods[observation.key] = observation
             case PodGone():
                 known = self._pods.get(observation.key)
@@ -110,7 +114,7 @@ class Hub:
                     del self._pods[observation.key]
                     self._usage.pop(observation.key, None)
             case PodUsage():
-                self._usage[observation.key] = observation
+                self._put_usage(observation)
             case ClusterEvent():
                 self._put_event(observation)
             case GpuDevice():
@@ -193,6 +197,12 @@ class Hub:
                 self._series.pop(next(iter(self._series)))
         self._series[key] = ring  # last in the order: the first is the one longest without a sample
         return ring
+
+    def _put_usage(self, usage: PodUsage) -> None:
+        self._usage[usage.key] = usage
+        # metrics-server tells of pods for a while after they went, when nothing will remove them here any more.
+        if len(self._usage) > 2 * len(self._pods) + MAX_USAGE_WITHOUT_POD:
+            self._usage = {key: kept for key, kept in self._usage.items() if key in self._pods}
 
     def _put_gpu(self, gpu: GpuDevice) -> None:
         """Keeps one account of a card: while the driver itself answers, an exporter's slower figures stay out."""

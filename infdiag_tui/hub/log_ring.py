@@ -10,6 +10,11 @@ MAX_ERRORS = 5_000
 """Error entries kept in a ring of their own, so that a flood of other lines cannot push them out."""
 
 
+MAX_SOURCES = 2_000
+"""Sources counted by name; in a cluster that makes more, those without a line in sight are counted together."""
+OTHER_SOURCES = "(other sources)"
+
+
 class LogRing:
     """A bounded tail of log entries over all sources, in order of arrival."""
 
@@ -27,11 +32,20 @@ class LogRing:
         self._lines.append(line)
         self._counts[line.severity] += 1
         self._sources[line.source] += 1
+        if len(self._sources) > MAX_SOURCES:
+            self._fold_sources()
         self._total += 1
         if line.severity.is_error:
             self._errors.append(line)
             self._total_errors += 1
         self._view = None
+
+    def _fold_sources(self) -> None:
+        """Counts together sources that none of the kept lines is from."""
+        kept = {line.source for line in self._lines}
+        silent = [name for name in self._sources if name not in kept and name != OTHER_SOURCES]
+        for name in silent or list(self._sources)[: MAX_SOURCES // 2]:
+            self._sources[OTHER_SOURCES] += self._sources.pop(name)
 
     @property
     def total(self) -> int:

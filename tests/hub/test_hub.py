@@ -22,6 +22,8 @@ from infdiag_tui.model import (
     Severity,
 )
 
+NOW = 1_700_000_000.0
+
 
 def line(text: str, severity: Severity = Severity.INFO, at: float = 0.0) -> LogLine:
     return LogLine("app.log", text, severity, received_at=at)
@@ -153,3 +155,40 @@ async def test_a_waiting_subscription_wakes_up() -> None:
         await asyncio.sleep(0)
         hub.put(Heartbeat(1.0))
         assert await asyncio.wait_for(waiting, 1) == [Heartbeat(1.0)]
+
+
+def usage(name: str) -> PodUsage:
+    return PodUsage("prod", name, NOW, 15.0, 0.5, 2**28)
+
+
+def test_usage_of_pods_that_went_does_not_gather() -> None:
+    hub = Hub()
+    hub.put(Pod("prod", "m", "u", "Running", NOW))
+    hub.put(usage("m"))
+    for number in range(5_000):
+        hub.put(Pod("prod", f"job-{number}", "u", "Running", NOW))
+        hub.put(PodGone("prod", f"job-{number}", "u", NOW))
+        hub.put(usage(f"job-{number}"))
+    assert len(hub.usage) < 200
+    assert "prod/m" in hub.usage
+
+
+def test_a_new_pod_of_an_old_name_does_not_inherit_its_usage() -> None:
+    hub = Hub()
+    hub.put(Pod("prod", "m-0", "old", "Running", NOW))
+    hub.put(usage("m-0"))
+    hub.put(Pod("prod", "m-0", "old", "Running", NOW + 1))
+    assert "prod/m-0" in hub.usage
+    hub.put(Pod("prod", "m-0", "new", "Pending", NOW + 2))
+    assert "prod/m-0" not in hub.usage
+
+
+def test_counts_by_log_source_are_bounded_and_lose_no_line() -> None:
+    hub = Hub(max_log_lines=100)
+    for number in range(5_000):
+        for source in ("prod/m/server", f"prod/job-{number}/c"):
+            hub.put(LogLine(source, "x", Severity.INFO, NOW))
+    sources = hub.logs().sources
+    assert len(sources) <= 2_001
+    assert sources["prod/m/server"] == 5_000
+    assert sum(sources.values()) == hub.log_total == 10_000
