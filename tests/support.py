@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import shutil
 import time
@@ -60,3 +61,16 @@ def eventually_blocking(condition: Callable[[], object], timeout_s: float = 10.0
         if time.monotonic() > deadline:
             raise AssertionError(f"did not come true within {timeout_s} s: {condition}")
         time.sleep(pause_s)
+
+
+def need_module(name: str, package: str) -> None:
+    """Skips the test where a Python module is absent that is no dependency of ours; it is not imported here.
+
+    It fails instead where `INFDIAG_TEST_REQUIRE_MODULES` names it, as CI does once it has installed it.
+    """
+    if importlib.util.find_spec(name) is not None:
+        return
+    words = f"{name} is not installed (pip install {package})"
+    if name in os.environ.get("INFDIAG_TEST_REQUIRE_MODULES", "").split():
+        pytest.fail(words)
+    pytest.skip(words)
