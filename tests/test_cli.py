@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -134,7 +135,8 @@ def test_a_server_that_is_not_there_is_exit_3_with_the_reason_on_standard_error(
 
 
 def test_out_names_the_folder_and_a_log_file_is_watched(home: Path) -> None:
-    (home / "app.log").write_text("2026-01-01 00:00:00,000 ERROR model exploded\n" * 30)
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    (home / "app.log").write_text(f"{now},000Z ERROR model exploded\n" * 30)
     code, document = triage(home, "--log", "app.log", "--for", "3s", "--out", "here")
     assert code == 1
     assert document["report"] == str(home / "here/report.md")
@@ -198,6 +200,16 @@ def test_a_wrong_config_names_file_key_and_remedy(home: Path) -> None:
     done = infdiag(home, "triage")
     assert done.returncode == 2
     assert "infdiag.toml: models.m.endpoint.urll: unknown key. Did you mean 'url'?" in done.stderr
+
+
+def test_a_folder_that_is_gone_is_a_sentence(home: Path) -> None:
+    program = "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')"
+    program += "; from infdiag_tui.cli import main; sys.exit(main(['triage', '--log', 'a.log']))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=home, env=environment(home), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "infdiag: the current folder no longer exists. Change to another with cd.\n"
 
 
 def test_the_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

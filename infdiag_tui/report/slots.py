@@ -31,7 +31,7 @@ def slot_values(snapshot: Snapshot) -> Mapping[str, str]:
         "latency": _latency(snapshot),
         "requests": _requests(snapshot),
         "pods": _statements(snapshot.evidence, ("pods.ready",), found, "pods."),
-        "log_errors": _statements(snapshot.evidence, ("logs.errors",), (), ""),
+        "log_errors": _statements(snapshot.evidence, ("logs.errors", "logs.earlier_errors"), (), ""),
         "version": _version(snapshot),
         "inference_time": NOT_MEASURED,
         "predictions": NOT_MEASURED,
