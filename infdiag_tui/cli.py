@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = words[0] if words and words[0] in COMMANDS else ""
+    if not _in_a_folder():
+        print("infdiag: the current folder no longer exists. Change to another with cd.", file=sys.stderr)
+        return exit_codes.USAGE
     try:
         if command == "triage":
             return _triage(words[1:])
@@ -49,6 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (`| head`); what is left to say has no place to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.OK
+
+
+def _in_a_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - only to see that it answers
+    except OSError:
+        return False
+    return True
 
 
 def duration_s(text: str) -> float:

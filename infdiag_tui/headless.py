@@ -100,6 +100,9 @@ def _say(text: str) -> None:
 
 def _hand_over(text: str) -> None:
     """Prints the result; where that fails, says so and leaves the exit code to tell the outcome."""
+    if sys.stdout is None:  # started with it closed (`>&-`)
+        _say("the result could not be written: standard output is closed")
+        return
     try:
         print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding), flush=True)
     except BrokenPipeError:

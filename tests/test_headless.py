@@ -149,6 +149,16 @@ def test_a_result_that_cannot_be_written_is_told(home: Path) -> None:
     assert b"Traceback" not in err
 
 
+def test_a_closed_standard_output_is_told(home: Path) -> None:
+    command = f"exec {sys.executable} -m infdiag_tui triage --log app.log --for 500ms >&-"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=home, env=environment(home), stderr=subprocess.PIPE, check=False
+    )
+    assert done.returncode in (exit_codes.OK, exit_codes.PROBLEM_FOUND)  # this machine may be busy
+    assert b"standard output is closed" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_under_nohup_the_end_of_the_login_does_not_end_a_triage(home: Path) -> None:
     process = start(home, "--log", "app.log", "--for", "60s", ignored=signal.SIGHUP)
     eventually_blocking((home / "o/report.md").exists, timeout_s=30)

@@ -188,4 +188,18 @@ def _certificate_trouble(error: BaseException) -> tuple[str, str] | None:
 
 
 def _detail(error: BaseException) -> str:
-    return one_line(clean(str(error))) or type(error).__name__
+    """The operating system's or OpenSSL's own words, without those that aiohttp wraps around them."""
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
+        cause = (
+            error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error.os_error
+        )
+        return _detail(cause)
+    if isinstance(error, ssl.SSLCertVerificationError) and error.verify_message:
+        words = error.verify_message
+    elif isinstance(error, ssl.SSLError) and error.reason:
+        words = error.reason.replace("_", " ").lower()
+    elif isinstance(error, OSError) and error.strerror:
+        words = error.strerror
+    else:
+        words = str(error)
+    return one_line(clean(words)) or type(error).__name__

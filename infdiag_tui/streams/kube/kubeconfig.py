@@ -237,6 +237,8 @@ def connect(config: Kubeconfig, credential: Credential | None, user_agent: str) 
 
 
 def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return one_line(clean(f"{error.filename}: {error.strerror}"))
     return one_line(clean(str(error))) or type(error).__name__
 
 

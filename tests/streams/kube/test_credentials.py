@@ -224,6 +224,29 @@ async def test_an_expired_server_certificate_is_named(tmp_path: Path) -> None:
                 await client.get("/version", {}, Access("get", "version", "ml"))
 
 
+async def test_an_untrusted_certificate_is_named_in_plain_words(tmp_path: Path) -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    async with _tls_api(authority, authority.issue_cert("127.0.0.1")) as api:
+        path = tmp_path / "config"
+        path.write_text(_tls_config(other, other.issue_cert("ops")).replace("PORT", str(api.port)))
+        client = KubeClient(Kubernetes(kubeconfig=path), SystemClock(), "t")
+        with pytest.raises(
+            SourceError, match=r"is not trusted \(self-signed certificate in certificate chain\)"
+        ) as caught:
+            async with client.connected():
+                await client.get("/version", {}, Access("get", "version", "ml"))
+    assert "ssl.c" not in caught.value.reason
+    assert "Cannot connect" not in caught.value.reason
+
+
+async def test_a_token_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text(kubeconfig(1, user=f'{{tokenFile: "{tmp_path}/none"}}'))
+    failure = await connect_error(path)
+    assert f"{tmp_path}/none: No such file or directory" in failure.reason
+    assert "Errno" not in failure.reason
+
+
 def _tls_config(authority: trustme.CA, user: trustme.LeafCert) -> str:
     import base64
 
