@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from infdiag_tui.config import Thresholds
-from infdiag_tui.model import Evidence, HostState, Snapshot, Verdict
+from infdiag_tui.model import Evidence, HostState, SeriesKey, SeriesView, Snapshot, Verdict
+
+CPU_WINDOW_S = 60.0
+CPU_SUSTAINED_S = 30.0
+"""A CPU must have been busy for this long on average to be a finding."""
 
 
 def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
     """Evidence of the host and of each watched process."""
     if snapshot.host is not None:
+        yield from _cpu(snapshot.host, snapshot, thresholds)
         yield from _host(snapshot.host, thresholds)
     for process in snapshot.processes:
         if not process.running:
@@ -47,20 +53,32 @@ def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
             )
 
 
+def _cpu(host: HostState, snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
+    """CPU over the last minute: a busy moment is no finding, on a jump host least of all."""
+    if host.cpu_percent is None:
+        return
+    view = snapshot.series.get(SeriesKey("host.cpu_percent"), SeriesView())
+    first = bisect_left(view.times, host.at - CPU_WINDOW_S)
+    values = view.values[first:] or (host.cpu_percent,)
+    window_s = view.times[-1] - view.times[first] if view.times[first:] else 0.0
+    mean, limit = sum(values) / len(values), 100 * thresholds.cpu_share
+    over = Verdict.WARN if window_s >= CPU_SUSTAINED_S else Verdict.UNKNOWN
+    yield Evidence(
+        id="host.cpu",
+        statement=f"This machine ({host.hostname}): CPU {mean:.0f} % busy on {host.cores} cores",
+        verdict=over if mean > limit else Verdict.OK,
+        source="host",
+        at=host.at,
+        value=mean,
+        unit="percent",
+        window_s=window_s,
+        sample_size=len(values),
+        threshold=limit,
+        threshold_source="config thresholds.cpu_share",
+    )
+
+
 def _host(host: HostState, thresholds: Thresholds) -> Iterator[Evidence]:
-    if host.cpu_percent is not None:
-        over = host.cpu_percent > 100 * thresholds.cpu_share
-        yield Evidence(
-            id="host.cpu",
-            statement=f"This machine ({host.hostname}): CPU {host.cpu_percent:.0f} % busy on {host.cores} cores",
-            verdict=Verdict.WARN if over else Verdict.OK,
-            source="host",
-            at=host.at,
-            value=host.cpu_percent,
-            unit="percent",
-            threshold=100 * thresholds.cpu_share,
-            threshold_source="config thresholds.cpu_share",
-        )
     if host.memory_total_bytes and host.memory_available_bytes is not None:
         share = 1 - host.memory_available_bytes / host.memory_total_bytes
         over = share > thresholds.memory_share
