@@ -160,16 +160,17 @@ def _features(found: dict[str, Any], rule: Rule, at: float) -> Evidence:
 
 
 def _feature(one: dict[str, Any], rule: Rule, at: float) -> Evidence:
-    value, threshold = one["effect"], rule.min_effect
+    value, threshold, p_adjusted = one["effect"], rule.min_effect, one["p_adjusted"]
     unit = "KS D" if one["kind"] == "numeric" else "total variation"
     if "distribution" not in one["reasons"]:
-        gone = "missing values" in one["reasons"]
-        value, threshold = (missing_change(one), rule.min_effect) if gone else (outside_share(one), rule.min_outside)
         unit = "share"
-    adjusted = "" if one["p_adjusted"] is None else f", adjusted p {one['p_adjusted']:.2g}"
+        if "missing values" in one["reasons"]:
+            value, p_adjusted = missing_change(one), one["missing"]["p_adjusted"]
+        else:
+            value, threshold, p_adjusted = outside_share(one), rule.min_outside, one["range"]["p_adjusted"]
     return Evidence(
         "drift.feature",
-        f"{one['name']} drifted: {measure(one)}{adjusted} "
+        f"{one['name']} drifted: {measure(one)}, adjusted p {p_adjusted:.2g} "
         f"({one['reference_rows']:,} rows before, {one['production_rows']:,} now)",
         Verdict.FAIL if one["severe"] else Verdict.WARN,
         "drift",

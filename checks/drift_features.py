@@ -153,8 +153,8 @@ def counts_of(reference: Column, production: Column) -> tuple[list[str], Array, 
     """
     before, now = reference.counts(), production.counts()
     names = sorted(before.keys() | now.keys(), key=lambda name: (-before.get(name, 0), -now.get(name, 0), name))
-    values = sum(before.values()) + sum(now.values())
-    if len(names) > CATEGORY_LIMIT or (len(names) > 100 and len(names) > values / 2):
+    unique = any(len(side) > sum(side.values()) / 2 for side in (before, now))
+    if len(names) > CATEGORY_LIMIT or (len(names) > 100 and unique):
         raise NotComparable(f"it has {len(names):,} different values: an identifier or free text")
     first = np.array([before.get(name, 0) for name in names], dtype=np.int64)
     second = np.array([now.get(name, 0) for name in names], dtype=np.int64)

@@ -8,6 +8,10 @@ from typing import Any
 from checks.stats.benjamini_hochberg import adjust
 from checks.stats.psi import MAJOR
 
+STRICTER = 10
+"""Missing values and ranges must be significant at a tenth of the threshold: together with the distributions they are
+three chances of a false alarm, and only the first is the one that the threshold speaks of."""
+
 LANDSLIDE = 0.25
 """Samples that could not have shown an effect of this size say too little to call a feature unchanged."""
 
@@ -58,9 +62,9 @@ def _judged(
         feature["effect"] >= rule.min_effect or (feature["psi"] or 0.0) >= rule.min_psi
     ):
         reasons.append("distribution")
-    if _below(p_missing, rule.threshold) and missing_change(feature) >= rule.min_effect:
+    if _below(p_missing, rule.threshold / STRICTER) and missing_change(feature) >= rule.min_effect:
         reasons.append("missing values")
-    if _below(p_range, rule.threshold) and outside_share(feature) >= rule.min_outside:
+    if _below(p_range, rule.threshold / STRICTER) and outside_share(feature) >= rule.min_outside:
         reasons.append("range")
     missing, extent = {**feature["missing"], "p_adjusted": p_missing}, feature["range"]
     return {

@@ -56,7 +56,9 @@ class ColumnBuilder:
         types = set(map(type, values))
         if list in types or dict in types:
             self._give_up("lists and objects are not compared")
-        if not self._textual and types <= {int, float, type(None)}:
+        if self._note:
+            self.rows += len(values)
+        elif not self._textual and types <= {int, float, type(None)}:
             found = np.array([np.nan if value is None else value for value in values], dtype=float)
             self._add(found, np.isnan(found))
         elif self._textual or self._becomes_textual():

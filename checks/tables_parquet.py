@@ -43,7 +43,7 @@ class ParquetTable(Table):
         if name not in self._schema:
             raise self.lacks(name)
         polars, dtype = self._polars, self._schema[name]
-        textual = dtype in (polars.String, polars.Boolean, polars.Categorical, polars.Enum)
+        textual = dtype in (polars.String, polars.Boolean, polars.Null, polars.Categorical, polars.Enum)
         if not (dtype.is_numeric() or textual):
             note = f"values of type {one_line(str(dtype), 60)} are not compared"
             return Column(name, Kind.OTHER, self.rows, np.empty(0), note=note)

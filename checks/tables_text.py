@@ -139,14 +139,14 @@ def _read_csv(reading: _Reading, report: Report) -> None:
                 rows = list(islice(lines, _BLOCK_ROWS))
             except csv.Error as error:
                 raise CheckError(
-                    f"{path} is broken at line {lines.line_num + 1:,} ({error}): a quote that is never closed? "
+                    f"{path} is broken at line {lines.line_num + 2:,} ({error}): a quote that is never closed? "
                     "Export the file again."
                 ) from None
             if not rows:
                 break
             whole = [row for row in rows if len(row) == len(names)]
             if len(whole) != len(rows):
-                whole = _whole_rows(rows, reading, lines.line_num, len(names))
+                whole = _whole_rows(rows, reading, lines.line_num + 1, len(names))
             if whole:
                 for builder, texts in zip(builders, zip(*whole, strict=True), strict=True):
                     if builder is not None and not builder.failed:
