@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import App, SystemCommand
+from textual.await_complete import AwaitComplete
 from textual.screen import Screen
 
 from infdiag_tui.actions import in_palette, key_names
@@ -108,6 +109,16 @@ class InfdiagApp(App[None]):
         """Sends the last keystrokes and leaves."""
         self.flush()
         self.exit()
+
+    def pop_screen(self) -> AwaitComplete:
+        """Goes back to the screen below, if there is one.
+
+        Textual's palette closes itself anew for each click beside it that waits behind the one which closed it, as the
+        second of a double click does; without a screen left to close that would end the console.
+        """
+        if len(self.screen_stack) > 1:
+            return super().pop_screen()
+        return AwaitComplete.nothing()  # type: ignore[no-untyped-call] # Textual annotates no classmethod here
 
     def flush(self) -> None:
         """Sends the engine what was typed in the last moment."""
