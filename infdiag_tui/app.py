@@ -118,7 +118,8 @@ class InfdiagApp(App[None]):
         """
         if len(self.screen_stack) > 1:
             return super().pop_screen()
-        return AwaitComplete.nothing()  # type: ignore[no-untyped-call] # Textual annotates no classmethod here
+        done: AwaitComplete = AwaitComplete.nothing()  # type: ignore[no-untyped-call] # not annotated by Textual
+        return done
 
     def flush(self) -> None:
         """Sends the engine what was typed in the last moment."""
