@@ -12,7 +12,7 @@ from checks.base import Check
 
 log = logging.getLogger(__name__)
 
-BUILT_IN: tuple[str, ...] = ()
+BUILT_IN: tuple[str, ...] = ("reproduce", "profile", "drift")
 """Modules of this package with a `CHECK`, in the order of the protocol's steps."""
 
 ENTRY_POINTS = "infdiag.checks"

@@ -90,9 +90,9 @@ def summary(result: CheckResult) -> str:
 
 
 def exit_code(result: CheckResult) -> int:
-    """0 nothing wrong, 1 a problem found, 2 it could not start, 3 a target out of reach or a check that failed."""
+    """0 nothing wrong, 1 a problem found, 3 a target out of reach, 2 an input that is missing or cannot be used."""
     if result.status is CheckStatus.OK:
         return exit_codes.OK
     if result.status in (CheckStatus.WARN, CheckStatus.FAIL):
         return exit_codes.PROBLEM_FOUND
-    return exit_codes.USAGE if result.status is CheckStatus.SKIPPED else exit_codes.UNREACHABLE
+    return exit_codes.UNREACHABLE if result.unreachable else exit_codes.USAGE
