@@ -124,7 +124,7 @@ def test_no_drift_seldom_alarms_over_many_features() -> None:
 
 
 async def test_missing_values_and_values_out_of_range_are_drift_of_their_own(tmp_path: Path) -> None:
-    before, now = sample(3_000, 20), sample(3_000, 21)
+    before, now = sample(3_000, 40), sample(3_000, 41)
     now["age"] = [None if place % 5 == 0 else int(age) for place, age in enumerate(now["age"])]
     now["amount"][:45] *= 10_000
     result = await check(tmp_path, before, now)
