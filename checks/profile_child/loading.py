@@ -55,7 +55,7 @@ def load_model(job: Document, torch: Any, device: str) -> Loaded:
     if os.path.exists(source):  # noqa: PTH110 - os is all that is needed
         model, example, kind = _from_file(source, job, torch, device)
     elif ":" in source:
-        model, example, kind = (*_from_factory(source, job), "factory")
+        model, example, kind = (*_from_factory(source), "factory")
     else:
         raise JobError(source + " is no file here, and no module:factory either")
     if job.get("weights"):
@@ -69,7 +69,7 @@ def load_model(job: Document, torch: Any, device: str) -> Loaded:
     return model, arguments, named, kind
 
 
-def _from_factory(source: str, job: Document) -> tuple[Any, Any]:
+def _from_factory(source: str) -> tuple[Any, Any]:
     module_name, _, attribute = source.partition(":")
     try:
         found: Any = importlib.import_module(module_name)

@@ -63,11 +63,10 @@ def analyse(events: list[Event]) -> dict[str, Any]:
 
 def typical_shares(per_call: list[dict[str, float]]) -> dict[str, float]:
     """Each operator's median share over the calls, so that one disturbed call does not name the wrong operator."""
-    names = {name for own in per_call for name in own}
-    totals = [sum(own.values()) for own in per_call]
+    names = sorted({name for own in per_call for name in own})
+    busy = [(own, sum(own.values())) for own in per_call]
     return {
-        name: statistics.median(own.get(name, 0.0) / total if total else 0.0 for own, total in zip(per_call, totals))
-        for name in sorted(names)
+        name: statistics.median(own.get(name, 0.0) / total if total else 0.0 for own, total in busy) for name in names
     }
 
 
