@@ -122,9 +122,9 @@ class ProfilingServer:
         if self.has_endpoints:
             app.router.add_post("/start_profile", self._start)
             app.router.add_post("/stop_profile", self._stop)
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
