@@ -9,7 +9,6 @@ from infdiag_tui.config.schema import (
     Logs,
     ModelConfig,
     Protocol,
-    Screen,
     Thresholds,
 )
 
@@ -22,6 +21,5 @@ __all__ = [
     "Logs",
     "ModelConfig",
     "Protocol",
-    "Screen",
     "Thresholds",
 ]

@@ -156,14 +156,6 @@ class Thresholds(Section):
     log_errors_per_min: float = Field(1.0, ge=0, description="Error lines per minute.")
 
 
-class Screen(Section):
-    """How the console draws."""
-
-    refresh_s: float = Field(0.5, ge=0.2, le=10, description="Seconds between two redraws at most.")
-    ascii: bool = Field(False, description="Draw charts with ASCII characters only.")
-    mouse: bool = Field(True, description="React to the mouse.")
-
-
 class Config(Section):
     """The whole of infdiag.toml."""
 
@@ -172,5 +164,4 @@ class Config(Section):
         description="Models by name.",
     )
     thresholds: Thresholds = Field(default_factory=Thresholds)
-    screen: Screen = Field(default_factory=Screen)
     incidents_dir: Path | None = Field(None, description="Folder for incidents; default: the user's state folder.")

@@ -60,7 +60,7 @@ def test_a_good_file_loads_with_defaults_and_absolute_paths(tmp_path: Path) -> N
         ('[models.m.kubernetes]\nnamespace = "a/../b"', ("models.m.kubernetes.namespace", "is no namespace")),
         ('[models.m.kubernetes]\nnamespce = "x"', ("models.m.kubernetes.namespce", "Did you mean 'namespace'?")),
         ("[threshold]\njitter_ratio = 3", ("threshold", "Did you mean 'thresholds'?")),
-        ('[screen]\nascii = "perhaps"', ("screen.ascii", "got 'perhaps'")),
+        ('[models.m.gpu]\nnvml = "perhaps"', ("models.m.gpu.nvml", "got 'perhaps'")),
         ("models = 3", ("models",)),
         ("[models.m\n", ("not valid TOML", "line 1")),
     ],
