@@ -1,0 +1,77 @@
+"""Decides what a phase's figures mean: is the run valid, is the error rate high, do errors need concurrency."""
+
+from __future__ import annotations
+
+import math
+
+from checks.load_gen.job import LOCAL, Summary
+from infdiag_tui.model import Verdict
+
+LATENESS_MS = 1.0
+LATENESS_SHARE = 0.05
+CPU_SHARE = 0.8
+ENOUGH_FOR_P99 = 500
+"""Below this the rank interval of p99 is open upwards or spans most of the tail."""
+RISK = 0.05
+_Z = 1.959963984540054
+"""The 97.5 % point of the normal distribution: a two-sided 95 % interval."""
+
+
+def invalid_reasons(summary: Summary) -> tuple[str, ...]:
+    """Why the figures say more about this machine than about the server; empty for a valid run.
+
+    Limits: the generator's lateness p99 above 1 ms and above 5 % of p50 (in an open loop), more than 80 % of a core,
+    arrivals dropped, or failures of this machine's own.
+    """
+    reasons: list[str] = []
+    late_ms = summary.lateness_p99_ms
+    if late_ms is not None and summary.latency_ms is not None:
+        limit_ms = max(LATENESS_MS, LATENESS_SHARE * summary.latency_ms["p50"].value)
+        if late_ms > limit_ms:
+            reasons.append(f"the generator sent late (p99 {late_ms:.2f} ms, allowed {limit_ms:.2f} ms)")
+    if summary.cpu_share > CPU_SHARE:
+        reasons.append(
+            f"the generator used {summary.cpu_share:.0%} of a core (allowed {CPU_SHARE:.0%}), and measured itself"
+        )
+    if summary.dropped:
+        reasons.append(f"{summary.dropped} arrivals were not sent: too many requests were unanswered")
+    if summary.errors.get(LOCAL):
+        reasons.append(f"{summary.errors[LOCAL]} requests failed on this machine ({summary.examples[LOCAL]})")
+    return tuple(reasons)
+
+
+def wilson(failed: int, total: int) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927).
+
+    Raises:
+        ValueError: `total` is not positive.
+    """
+    if total < 1:
+        raise ValueError("a share needs at least one observation")
+    share = failed / total
+    middle = share + _Z * _Z / (2 * total)
+    spread = _Z * math.sqrt(share * (1 - share) / total + _Z * _Z / (4 * total * total))
+    scale = 1 + _Z * _Z / total
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
+def error_verdict(failed: int, total: int, allowed: float) -> Verdict:
+    """`FAIL` when the share is above what is allowed beyond doubt, `WARN` when only its estimate is."""
+    if not total:
+        return Verdict.UNKNOWN
+    if failed / total <= allowed:
+        return Verdict.OK
+    return Verdict.FAIL if wilson(failed, total)[0] > allowed else Verdict.WARN
+
+
+def chance_of_none_alone(alone: int, together: int, failed: int) -> float:
+    """The probability that none of `failed` failures falls on the `alone` requests if concurrency makes no difference.
+
+    Fisher's exact test, one-sided, for a table with an empty cell: C(together, failed) / C(alone + together, failed).
+    """
+    if failed > together:
+        return 0.0
+    chance = 1.0
+    for drawn in range(failed):
+        chance *= (together - drawn) / (alone + together - drawn)
+    return chance
