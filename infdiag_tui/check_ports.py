@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from pydantic import ValidationError
+
 from checks.base import Answer
 from infdiag_tui.clock import Clock, SystemClock
 from infdiag_tui.config import Endpoint, Protocol
@@ -59,8 +61,16 @@ class EndpointSender:
         With the OpenAI protocol the reply is asked for in one piece, not as a stream, so that `body` of the answer is
         all that the model said; a server that streams all the same has its pieces put together.
         """
-        url = _at(self._endpoint.url, base_url)
         try:
+            url = _at(self._endpoint.url, base_url)
+        except SourceError as error:
+            return _refused(error)
+        return await self.predict_at(url, body, timeout_s=timeout_s)
+
+    async def predict_at(self, url: str, body: Any, *, timeout_s: float | None = None) -> Answer:
+        """The same at any URL, as of a second deployment whose path is another one."""
+        try:
+            url = _with_credentials(url, self._endpoint.url)
             way = await self._way(url)
             plan = _with_body(way.plan, _parsed(url), body, self._endpoint)
         except SourceError as error:
@@ -80,8 +90,8 @@ class EndpointSender:
         from infdiag_tui.check_readers import KeptReply
 
         for _ in range(_MAX_REDIRECTS + 1):
-            url = _with_credentials(url, self._endpoint.url)
             try:
+                url = _with_credentials(url, self._endpoint.url)
                 way = await self._way(url)
                 plan = dataclasses.replace(way.plan, method="GET", url=_parsed(url), body=None)
             except SourceError as error:
@@ -169,14 +179,23 @@ def _at(url: str, base_url: str) -> str:
     """`url` on the server of `base_url`, behind its path; the credentials in `url` go along unless it has its own."""
     if not base_url:
         return url
-    parts, base = urlsplit(url), urlsplit(base_url if "://" in base_url else f"http://{base_url}")
+    parts, base = urlsplit(url), urlsplit(_checked(base_url if "://" in base_url else f"http://{base_url}"))
     moved = urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + parts.path, parts.query, ""))
     return _with_credentials(moved, url)
 
 
+def _checked(url: str) -> str:
+    """`url`, by the config's own rules for one; raises `SourceError`."""
+    try:
+        return Endpoint(url=url).url
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise SourceError(one_line(clean(f"{url!r} {reason}"))) from error
+
+
 def _with_credentials(url: str, of: str) -> str:
-    """`url` with the user and password of another URL, unless it has its own."""
-    given, parts = urlsplit(of).netloc, urlsplit(url)
+    """`url` with the user and password of another URL, unless it has its own; raises `SourceError` if it is none."""
+    given, parts = urlsplit(of).netloc, urlsplit(_checked(url))
     if "@" not in given or "@" in parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc=f"{given.rpartition('@')[0]}@{parts.netloc}"))

@@ -167,7 +167,6 @@ async def test_failures_are_answers_with_a_sentence() -> None:
 @pytest.mark.parametrize(
     ("endpoint", "body", "words"),
     [
-        (Endpoint(url="http://127.0.0.1:99999/"), {}, "99999"),
         (Endpoint(url="https://127.0.0.1:1/", ca_file=Path("/nonexistent.pem")), {}, "endpoint.ca_file"),
         (Endpoint(url="http://127.0.0.1:1/", protocol=Protocol.V2), [1], "needs a JSON object"),
         (Endpoint(url="http://127.0.0.1:1/"), {"a": object()}, "the input cannot be sent"),
@@ -179,6 +178,18 @@ async def test_what_cannot_be_sent_is_an_answer_too(endpoint: Endpoint, body: An
 
     assert (answer.ok, answer.status) == (False, None)
     assert words in answer.error
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:99999", "http://", "http://[::1", "http://a b/"])
+async def test_an_address_that_is_none_is_an_answer_too(address: str) -> None:
+    async with open_sender(Endpoint(url="http://127.0.0.1:1/predict")) as sender:
+        moved = await sender.predict({}, base_url=address, timeout_s=2)
+        got = await sender.get(address, timeout_s=2)
+
+    assert not moved.ok
+    assert not got.ok
+    assert moved.error
+    assert got.error
 
 
 async def test_a_server_that_closed_the_idle_connection_is_asked_again_on_a_new_one() -> None:
