@@ -74,7 +74,7 @@ def _windows_that_fit(windows: Sequence[LatencyWindow], width: int) -> tuple[Seq
 
 
 def _table_heading(windows: Sequence[LatencyWindow], cell: int) -> Line:
-    texts = [f"{units.window_name(window)} n={window.requests:,}" for window in windows]
+    texts = [f"{units.window_name(window)} n={window.timed:,}" for window in windows]
     texts = [text if cells(text) < cell else text.replace(" n=", " ") for text in texts]
     return (Span(" " * _LABEL), *(Span(columns(text, cell), Tone.HEAD) for text in texts))
 
@@ -115,7 +115,7 @@ def brief_lines(view: LatencyView, width: int, verdicts: Judged, glyphs: Glyphs)
         parts.append(line(Span(f"{name} ", Tone.DIM), Span(text, tone)))
     tone = _TONES.get(verdicts.get(("latency.error_rate", view.target, window.window_s), Verdict.OK), Tone.PLAIN)
     parts.append(line(Span("errors ", Tone.DIM), Span(units.share(window.error_rate), tone)))
-    parts.append(line(Span(f"{units.window_name(window)} n={window.requests:,}", Tone.DIM)))
+    parts.append(line(Span(f"{units.window_name(window)} n={window.timed:,}", Tone.DIM)))
     return flow(parts, width)
 
 

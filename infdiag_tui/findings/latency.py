@@ -45,11 +45,6 @@ def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None
         )
 
 
-def _timed(window: LatencyWindow) -> int:
-    """The replies that the quantiles are of: answered ones and timeouts."""
-    return window.answered + dict(window.errors).get(ErrorKind.TIMEOUT, 0)
-
-
 def _window(view: LatencyView) -> LatencyWindow | None:
     """The shortest window with enough requests, else the longest that has any."""
     used = [window for window in view.windows if window.requests]
@@ -77,15 +72,15 @@ def _levels(view: LatencyView, window: LatencyWindow, at: float, objective_ms: f
             unit="ms",
             subject=view.target,
             window_s=window.window_s,
-            sample_size=_timed(window),
+            sample_size=window.timed,
             low=quantile.low_ms,
             high=quantile.high_ms,
             threshold=limit,
             threshold_source=source,
         )
     if window.max_ms is not None:
-        unanswered = _timed(window) - window.answered
-        among = f"{_timed(window)} answers and timeouts" if unanswered else f"{window.answered} answers"
+        unanswered = window.timed - window.answered
+        among = f"{window.timed} answers and timeouts" if unanswered else f"{window.answered} answers"
         yield Evidence(
             id="latency.max",
             statement=f"The slowest of {among} took {window.max_ms:.1f} ms" + (" or more" if unanswered else ""),
@@ -96,12 +91,12 @@ def _levels(view: LatencyView, window: LatencyWindow, at: float, objective_ms: f
             unit="ms",
             subject=view.target,
             window_s=window.window_s,
-            sample_size=_timed(window),
+            sample_size=window.timed,
         )
 
 
 def _sentence(name: str, quantile: Quantile, window: LatencyWindow, limit: float | None) -> str:
-    count = f"{_timed(window)} replies"
+    count = f"{window.timed} replies"
     if quantile.censored:
         text = f"{name} is at least {quantile.value_ms:.0f} ms: it falls among timeouts"
     elif quantile.is_figure:
@@ -119,7 +114,7 @@ def _against(quantile: Quantile, limit: float | None, window: LatencyWindow) -> 
     """Fails when even the interval's lower end is over the limit, warns when only the estimate is."""
     if limit is None:
         return Verdict.OK
-    if _timed(window) < MIN_REQUESTS:
+    if window.timed < MIN_REQUESTS:
         return Verdict.UNKNOWN
     if quantile.low_ms is not None and quantile.low_ms > limit:
         return Verdict.FAIL
@@ -133,13 +128,13 @@ def _jitter(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thr
     # The ratio of interval ends holds for small samples too: the tail is at least this far from the middle.
     surely = p99.low_ms / p50.high_ms if p99.low_ms is not None and p50.high_ms else None
     over = surely is not None and surely > thresholds.jitter_ratio
-    few = _timed(window) < MIN_REQUESTS
+    few = window.timed < MIN_REQUESTS
     if p50.is_figure and p99.is_figure:
         text = f"p99 is {window.jitter:.1f} times p50"
     elif surely is not None:
         text = f"p99 is at least {surely:.1f} times p50"
     else:
-        text = f"p99 may be {window.jitter:.1f} times p50, but {_timed(window)} replies are too few to tell"
+        text = f"p99 may be {window.jitter:.1f} times p50, but {window.timed} replies are too few to tell"
     yield Evidence(
         id="latency.jitter",
         statement=f"{text}; limit {thresholds.jitter_ratio:g}",
@@ -150,7 +145,7 @@ def _jitter(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thr
         unit="ratio",
         subject=view.target,
         window_s=window.window_s,
-        sample_size=_timed(window),
+        sample_size=window.timed,
         low=surely,
         threshold=thresholds.jitter_ratio,
         threshold_source="config thresholds.jitter_ratio",

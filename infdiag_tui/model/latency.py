@@ -116,6 +116,11 @@ class LatencyWindow:
     first_token_p99: Quantile | None = None
     lateness_p99_ms: float | None = None
 
+    @property
+    def timed(self) -> int:
+        """How many replies the quantiles rest on: answers and timeouts."""
+        return self.answered + sum(count for kind, count in self.errors if kind is ErrorKind.TIMEOUT)
+
 
 @dataclass(frozen=True, slots=True)
 class LatencyView:
