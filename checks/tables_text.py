@@ -32,11 +32,12 @@ _NESTING = 4
 class TextTable(Table):
     """A CSV or JSON lines file in memory."""
 
-    def __init__(self, path: Path, builders: dict[str, ColumnBuilder], rows: int) -> None:
-        self.path = path
-        self.names = tuple(builders)
-        self.rows = rows
-        self._builders = builders
+    def __init__(self, reading: _Reading) -> None:
+        self.path = reading.path
+        self.names = tuple(reading.names)
+        self.rows = reading.rows
+        self.spoiled, self.first_spoiled = reading.spoiled, reading.first_spoiled
+        self._builders = reading.builders
         self._columns: dict[str, Column] = {}
 
     def column(self, name: str) -> Column:
@@ -55,6 +56,7 @@ class _Reading:
         self.path = path
         self.only = only
         self.textual = textual
+        self.names: dict[str, None] = {}
         self.builders: dict[str, ColumnBuilder] = {}
         self.rows = 0
         self.spoiled = 0
@@ -62,11 +64,13 @@ class _Reading:
 
     def builder(self, name: str) -> ColumnBuilder | None:
         """The column's builder, made on first sight with the rows before it missing; None when not asked for."""
+        if name not in self.names:
+            if len(self.names) >= _COLUMN_LIMIT:
+                raise CheckError(f"{self.path} has more than {_COLUMN_LIMIT:,} columns; give a file with fewer.")
+            self.names[name] = None
         if self.only is not None and name not in self.only:
             return None
         if name not in self.builders:
-            if len(self.builders) >= _COLUMN_LIMIT:
-                raise CheckError(f"{self.path} has more than {_COLUMN_LIMIT:,} columns; name the features to compare.")
             limit = DISTINCT_LIMIT if self.only is None else 2**31
             made = ColumnBuilder(name, textual=name in self.textual, distinct_limit=limit)
             made.skip(self.rows)
@@ -100,9 +104,7 @@ def read_text_table(path: Path, kind: str, report: Report, only: Collection[str]
             f"{path}: {reading.spoiled:,} of {reading.rows + reading.spoiled:,} rows cannot be read, the first "
             f"{reading.first_spoiled}; export the file again."
         )
-    table = TextTable(path, reading.builders, reading.rows)
-    table.spoiled, table.first_spoiled = reading.spoiled, reading.first_spoiled
-    return table
+    return TextTable(reading)
 
 
 @contextmanager
