@@ -189,7 +189,7 @@ async def test_metrics_server_absent_is_one_aspect_and_its_arrival_is_seen(tmp_p
 @pytest.mark.parametrize(
     ("verb", "resource", "reason", "rule"),
     [
-        ("list", "metrics", "not allowed to list pods in namespace ml", 'apiGroups ["metrics.k8s.io"]'),
+        ("list", "metrics", "not allowed to list pods.metrics.k8s.io in namespace ml", 'apiGroups ["metrics.k8s.io"]'),
         ("list", "events", "no events: not allowed to list events in namespace ml", 'resources ["events"]'),
         ("watch", "pods", "instead of watched: not allowed to watch pods in namespace ml", 'verbs ["watch"]'),
         ("watch", "events", "instead of watched: not allowed to watch events in namespace ml", 'verbs ["watch"]'),

@@ -34,7 +34,8 @@ class Access:
     group: str = ""
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.resource} in namespace {self.namespace}"
+        resource = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {resource} in namespace {self.namespace}"
 
     def rule(self, context: str) -> str:
         """Which rule a role lacks and the command that checks it."""
