@@ -17,6 +17,7 @@ from checks.stages_parts.v2_stats import stats_page
 from infdiag_tui.text import clean, one_line
 
 _AT_ONCE = 8
+_FORBIDDEN = ("status 401", "status 403")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,10 @@ async def begin(sender: Sender, targets: Targets) -> Watch:
         taken.add((server.name, base))
         if url not in sources.setdefault(server.name, []):
             sources[server.name].append(url)
-    refused = next((f"{url}: {reason}" for url, reason in read.items() if isinstance(reason, str)), "")
+    failed = [(url, reason) for url, reason in read.items() if isinstance(reason, str)]
+    # That a place is forbidden says more than that there is none.
+    failed.sort(key=lambda item: not item[1].startswith(_FORBIDDEN))
+    refused = f"{failed[0][0]}: {failed[0][1]}" if failed else ""
     return Watch(targets, pages, sources, refused)
 
 
@@ -254,7 +258,10 @@ async def _scrape_all(sender: Sender, urls: Sequence[str], timeout_s: float) -> 
 async def _scrape(sender: Sender, url: str, timeout_s: float) -> MetricsPage | str:
     answer = await sender.get(url, timeout_s=timeout_s)
     if not answer.ok:
-        return one_line(clean(answer.error or f"status {answer.status}"), 120)
+        if answer.status is None:
+            return one_line(clean(answer.error), 120)
+        said = answer.text.strip() if answer.status in (401, 403) else ""
+        return one_line(clean(f"status {answer.status}{': ' if said else ''}{said}"), 160)
     stats = stats_page(answer.body)
     if stats is not None:
         return stats

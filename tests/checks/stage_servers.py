@@ -65,6 +65,7 @@ class StageServer:
     stats: bool = False
     server_timing: bool = False
     fail: bool = False
+    forbidden: str = ""
     predict_path: str = "/v2/models/tiny/infer"
     metrics_path: str = "/metrics"
     count: int = 0
@@ -95,6 +96,8 @@ class StageServer:
         return web.Response(text=self.render(self))
 
     async def statistics(self, request: web.Request) -> web.Response:
+        if self.forbidden:
+            return web.Response(status=403, text=self.forbidden)
         stats = {
             name: {"count": self.count, "ns": int(seconds * 1e9)}
             for name, seconds in {**self.sums_s, "success": sum(self.sums_s.values())}.items()

@@ -350,6 +350,13 @@ async def test_a_server_that_tells_nothing_ends_in_a_sentence_with_what_would_he
     assert "A request takes the client" in result.summary
 
 
+async def test_metrics_that_are_forbidden_are_told_with_the_servers_words(tmp_path: Path) -> None:
+    server = StageServer(None, {"inference": 1}, stats=True, forbidden="expecting header triton-access")
+    result = await run_on(server, tmp_path)
+    assert result.status is CheckStatus.ERROR
+    assert "/v2/models/tiny/stats: status 403: expecting header" in result.summary
+
+
 async def test_a_failing_server_ends_early_in_a_sentence(tmp_path: Path) -> None:
     server = StageServer(histograms(KSERVE), fail=True)
     result = await run_on(server, tmp_path, warmup=0, requests=50)
