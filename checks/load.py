@@ -181,6 +181,7 @@ def _figures(summary: Summary) -> dict[str, Any]:
         "lateness_ms": {"p99": summary.lateness_p99_ms, "max": summary.lateness_max_ms},
         "dropped": summary.dropped,
         "generator_cpu_share": summary.cpu_share,
+        "generator_core_wait_ms": summary.core_wait_ms,
         "connections_opened": summary.connections,
     }
 

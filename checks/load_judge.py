@@ -20,15 +20,19 @@ _Z = 1.959963984540054
 def invalid_reasons(summary: Summary) -> tuple[str, ...]:
     """Why the figures say more about this machine than about the server; empty for a valid run.
 
-    Limits: the generator's lateness p99 above 1 ms and above 5 % of p50 (in an open loop), more than 80 % of a core,
+    Limits: the generator's lateness p99 above 1 ms and above 5 % of p50 (in an open loop), more than 80 % of a
+    core, its mean wait for a core above what lateness may be (a closed loop has no schedule to be late on),
     arrivals dropped, or failures of this machine's own.
     """
     reasons: list[str] = []
-    late_ms = summary.lateness_p99_ms
-    if late_ms is not None and summary.latency_ms is not None:
-        limit_ms = max(LATENESS_MS, LATENESS_SHARE * summary.latency_ms["p50"].value)
-        if late_ms > limit_ms:
-            reasons.append(f"the generator sent late (p99 {late_ms:.2f} ms, allowed {limit_ms:.2f} ms)")
+    late_ms, wait_ms = summary.lateness_p99_ms, summary.core_wait_ms
+    limit_ms = LATENESS_MS
+    if summary.latency_ms is not None:
+        limit_ms = max(limit_ms, LATENESS_SHARE * summary.latency_ms["p50"].value)
+    if late_ms is not None and late_ms > limit_ms:
+        reasons.append(f"the generator sent late (p99 {late_ms:.2f} ms, allowed {limit_ms:.2f} ms)")
+    if wait_ms is not None and wait_ms > limit_ms:
+        reasons.append(f"this machine is busy: the generator waited {wait_ms:.2f} ms for a core on average")
     if summary.cpu_share > CPU_SHARE:
         reasons.append(
             f"the generator used {summary.cpu_share:.0%} of a core (allowed {CPU_SHARE:.0%}), and measured itself"

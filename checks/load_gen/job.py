@@ -83,6 +83,7 @@ class Summary:
         lateness_max_ms: likewise.
         dropped: arrivals not sent because too many requests were unanswered.
         cpu_share: the generator's CPU time per elapsed time; 1.0 is one core, all that it can use.
+        core_wait_ms: mean time that the generator waited for a core when ready to run; None where it is unknown.
         stopped: why it ended early: `errors` or `time`; empty when it ran to its end.
         first_ms: the first request's latency.
         connections: connections opened.
@@ -104,6 +105,7 @@ class Summary:
     lateness_max_ms: float | None
     dropped: int
     cpu_share: float
+    core_wait_ms: float | None
     stopped: str
     first_ms: float | None
     connections: int

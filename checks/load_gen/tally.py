@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter, deque
+from typing import NamedTuple
 
 from checks.load_gen.job import QUANTILES, Figure, Phase, Summary
 from checks.load_gen.wire import Shot
@@ -17,6 +18,13 @@ _ENOUGH_ALONE = 5
 """The error rate that stops a phase is that of the latest 50 outcomes, once there are 20; one at a time, 5 suffice."""
 _SPECTRUM_STEPS_PER_HALVING = 5
 """As HdrHistogram's percentile files: this many points each time that the remaining share halves."""
+
+
+class Cost(NamedTuple):
+    """What a phase cost this process: CPU time in seconds, and its mean wait for a core in milliseconds."""
+
+    cpu_s: float
+    core_wait_ms: float | None
 
 
 class Tally:
@@ -69,8 +77,8 @@ class Tally:
         enough = _ENOUGH_TO_STOP if self.phase.concurrency > 1 else _ENOUGH_ALONE
         return seen >= enough and sum(self._recent) / seen > self.phase.stop_at_errors
 
-    def summary(self, started: float, ended: float, cpu_s: float, stopped: str, connections: int) -> Summary:
-        """Everything in figures. `started` and `ended` in perf_counter seconds, `cpu_s` of this process in between.
+    def summary(self, started: float, ended: float, cost: Cost, stopped: str, connections: int) -> Summary:
+        """Everything in figures. `started` and `ended` in perf_counter seconds, `cost` in between.
 
         A phase that ran to its end took until its last reply, one that was stopped until it was stopped.
         """
@@ -92,7 +100,8 @@ class Tally:
             lateness_p99_ms=quantile(lateness_ms, 0.99) if lateness_ms else None,
             lateness_max_ms=lateness_ms[-1] if lateness_ms else None,
             dropped=self.dropped,
-            cpu_share=cpu_s / elapsed_s,
+            cpu_share=cost.cpu_s / elapsed_s,
+            core_wait_ms=cost.core_wait_ms,
             stopped=stopped,
             first_ms=self._first_ms,
             connections=connections,
