@@ -132,7 +132,9 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its lock, held here, would abort the interpreter's end.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 

@@ -39,7 +39,7 @@ class Kind(StrEnum):
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
     OTHER = "other"
-    """Lists, dates, binary: not compared, and said so."""
+    """Lists, dates, binary: not compared, and said so. Dates and times keep their Unix seconds as `values`."""
 
 
 @dataclass(frozen=True, slots=True)

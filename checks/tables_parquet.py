@@ -44,11 +44,17 @@ class ParquetTable(Table):
             raise self.lacks(name)
         polars, dtype = self._polars, self._schema[name]
         textual = dtype in (polars.String, polars.Boolean, polars.Null, polars.Categorical, polars.Enum)
+        if dtype in (polars.Date, polars.Datetime):
+            return _moments(name, self._read(name), polars)
         if not (dtype.is_numeric() or textual):
             note = f"values of type {one_line(str(dtype), 60)} are not compared"
             return Column(name, Kind.OTHER, self.rows, np.empty(0), note=note)
-        series = self._guarded(lambda: self._lazy.select(name).collect()).to_series()
+        series = self._read(name)
         return _categorical(name, series, polars) if textual else _numeric(name, series, polars)
+
+    def _read(self, name: str) -> Series:
+        found: Series = self._guarded(lambda: self._lazy.select(name).collect()).to_series()
+        return found
 
     def _guarded(self, read: Any) -> Any:
         polars = self._polars
@@ -79,3 +85,11 @@ def _categorical(name: str, series: Series, polars: Any) -> Column:
     return Column(
         name, Kind.CATEGORICAL, len(series), codes.fill_null(0).to_numpy(), missing, tuple(categories.to_list())
     )
+
+
+def _moments(name: str, series: Series, polars: Any) -> Column:
+    """Dates and times: not compared, but their Unix seconds (UTC where no zone is given) can order the rows."""
+    seconds = series.cast(polars.Datetime("us")).to_physical().cast(polars.Float64) / 1e6
+    missing = series.is_null().to_numpy() if series.null_count() else None
+    note = "dates and times are not compared"
+    return Column(name, Kind.OTHER, len(series), seconds.fill_null(0.0).to_numpy(), missing, note=note)
