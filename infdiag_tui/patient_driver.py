@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import selectors
+
 from textual.drivers.linux_driver import LinuxDriver
+
+from infdiag_tui.terminal_input import TerminalInput
 
 BACKLOG_FRAMES = 20
 """Unwritten pieces of output from which on frames are left out. Textual's queue blocks the event loop at 30."""
 
 CLOSE_WITHIN_S = 0.5
+_READ_BYTES = 4096
+_TICK_S = 0.1
 
 
 class PatientDriver(LinuxDriver):
@@ -19,6 +26,26 @@ class PatientDriver(LinuxDriver):
 
     behind = False
     """True once output was left out."""
+
+    def run_input_thread(self) -> None:
+        """Reads keys, mouse and pastes until the application ends or the terminal is gone."""
+        terminal = TerminalInput(debug=self._debug)
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            last = False
+            while not last:
+                last = self.exit_event.is_set()  # then once more, for what the terminal still answers
+                if selector.select(_TICK_S):
+                    try:
+                        data = os.read(self.fileno, _READ_BYTES)
+                    except OSError:
+                        return  # hung up: `Ending` saves and ends the program
+                    if not data:
+                        return
+                    for message in terminal.feed(data):
+                        self.process_message(message)
+                for message in terminal.tick():
+                    self.process_message(message)
 
     def write(self, data: str) -> None:
         """Queues `data`, or leaves it out while the terminal does not read."""

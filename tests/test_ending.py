@@ -152,6 +152,21 @@ def test_no_session_ends_with_its_reason_and_exit_code(start: Start) -> None:
     assert text.index("\x1b[?1049l") < text.index("no model named x")
 
 
+def test_neither_a_foreign_byte_nor_a_paste_of_coloured_text_ends_the_console(start: Start) -> None:
+    console = start()
+    console.read_until(lambda: drawn(console))
+    os.write(console.master, b"\xff\xe9")  # letters of another encoding
+    os.write(console.master, b"\x1b[200~\x1b[31mq q \x1b[0mq\r\x1b[201~")
+    console.output = b""
+    console.type("2")
+    console.read_until(lambda: b"RESTARTS" in console.output)
+    assert not console.called("stop")
+    console.type("q")
+    console.read_until(lambda: console.process.poll() is not None)
+    assert console.process.returncode == 0
+    assert "UnicodeDecodeError" not in console.drain()
+
+
 def test_quitting_stops_the_engine_and_says_where_the_report_is(start: Start) -> None:
     console = start()
     console.read_until(lambda: drawn(console))
