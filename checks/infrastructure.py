@@ -19,6 +19,7 @@ from checks.base import Check, CheckContext, CheckError, Outcome, Params
 from checks.infrastructure_logs import group
 from checks.infrastructure_red import red_rows
 from checks.infrastructure_rows import EVICTING, use_rows
+from checks.printable_json import printable_json
 from infdiag_tui.clock import utc_text
 from infdiag_tui.model import PROBLEM_STATES, CheckStatus, Evidence, Impact, Progress, Snapshot, Verdict
 from infdiag_tui.text import clean, one_line
@@ -80,7 +81,9 @@ class InfrastructureCheck(Check[InfrastructureParams]):
         if params.in_pod and context.remote is not None:
             context.report(Progress("reading the container's cgroup", 0.6))
             container = await cgroup.read(context.remote)
-        result = _result(snapshot, groups, container)
+        result: dict[str, Any] = printable_json(_result(snapshot, groups, container))
+        if not (result["use"] or result["red"] or snapshot.logs.total or container):
+            return Outcome(CheckStatus.SKIPPED, _unseen(snapshot), result=result)
         evidence = (
             *_watched(snapshot),
             *_logs(groups, snapshot),
@@ -246,6 +249,11 @@ def _container(found: cgroup.Cgroup | None, params: InfrastructureParams, at: fl
             threshold=0.0,
             threshold_source="a worker's OOM kill restarts no container, and so shows nowhere else",
         )
+
+
+def _unseen(snapshot: Snapshot) -> str:
+    why = "; ".join(f"{name}: {one.reason}" for name, one in sorted(snapshot.sources.items()) if one.reason)
+    return one_line(clean("Nothing has been observed yet" + (f": {why}." if why else "; wait for the sources.")), 600)
 
 
 def _status(evidence: tuple[Evidence, ...]) -> CheckStatus:

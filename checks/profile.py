@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from checks.base import Check, CheckContext, CheckError, Outcome, Params
+from checks.printable_json import printable_json
 from checks.profile_parts import pyspy, server
 from checks.profile_parts.launch import run_beside, run_here
 from checks.profile_parts.verdicts import SOURCE, judge
@@ -160,18 +161,7 @@ def _arranged(answer: Mapping[str, Any]) -> dict[str, Any]:
     result.setdefault("copies", None)
     result.setdefault("graph_breaks", None)
     result["missing"] = _reasons(result)
-    return {name: _cleaned(value) for name, value in result.items()}
-
-
-def _cleaned(value: Any) -> Any:
-    """`value` with every text in it printable: names come from the model's code or a container."""
-    if isinstance(value, str):
-        return one_line(clean(value), 500)
-    if isinstance(value, Mapping):
-        return {one_line(clean(str(key)), 500): _cleaned(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_cleaned(one) for one in value]
-    return value
+    return dict(printable_json(result))
 
 
 def _reasons(result: Mapping[str, Any]) -> dict[str, str]:

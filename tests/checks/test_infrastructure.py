@@ -43,6 +43,7 @@ from infdiag_tui.model import (
     Termination,
     Verdict,
 )
+from tests.widgets import samples
 
 NOW = 1_700_000_000.0
 MIB = 2**20
@@ -324,3 +325,22 @@ async def test_an_exec_that_is_forbidden_is_a_sentence(tmp_path: Path) -> None:
 
     assert result.status is CheckStatus.ERROR
     assert "forbidden" in result.summary
+
+
+async def test_nothing_observed_is_not_called_healthy(tmp_path: Path) -> None:
+    empty = Snapshot(
+        NOW, 1, IncidentInfo("m", "", NOW), sources={"pods": SourceHealth("pods", SourceState.STARTING, NOW)}
+    )
+
+    result = await _check(tmp_path, empty)
+
+    assert result.status is CheckStatus.SKIPPED
+    assert "Nothing has been observed yet" in result.summary
+
+
+@pytest.mark.parametrize("text", samples.HOSTILE)
+async def test_hostile_names_and_messages_come_out_printable(tmp_path: Path, text: str) -> None:
+    result = await _check(tmp_path, samples.hostile(text))
+
+    told = json.dumps(result.result, ensure_ascii=False) + result.summary
+    assert all(character.isprintable() for character in told.replace("\u200d", ""))

@@ -113,6 +113,22 @@ async def test_a_graph_break_is_counted_with_its_place(models: Path, tmp_path: P
     assert verdicts(result)["profile.graph_breaks"] == "warn"
 
 
+async def test_a_planted_copy_is_found_on_a_gpu(models: Path, tmp_path: Path) -> None:
+    context = context_in(tmp_path)
+    params = {"import_path": str(models), "device": "cuda"}
+    clean = await profile(context, model="models:healthy", **params)
+    if "sees no CUDA device" in clean.summary:
+        pytest.skip("no CUDA device here")
+
+    planted = await profile(context, model="models:copying", **params)
+
+    assert verdicts(clean)["profile.host_device_copies"] == "ok"
+    assert verdicts(planted)["profile.host_device_copies"] == "warn"
+    assert {row["direction"] for row in planted.result["copies"]["operators"]} == {"host to device", "device to host"}
+    assert 0 <= planted.result["device_use"]["idle_share"] < 1
+    assert planted.result["kernels"]
+
+
 @pytest.mark.parametrize(
     ("file", "inputs", "kind"),
     [("scripted.pt", ("64,256",), "torchscript"), ("exported.pt2", (), "export")],

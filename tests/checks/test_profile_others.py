@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from checks.profile_parts import pyspy
 from infdiag_tui.config import Endpoint, ModelConfig
 from infdiag_tui.model import CheckStatus
 from tests.checks import onnx_model
-from tests.checks.profile_helpers import ProfilingServer, context_in, profile, verdicts
+from tests.checks.profile_helpers import Container, ProfilingServer, context_in, profile, verdicts
 from tests.support import eventually, need_module
 
 BUSY = """
@@ -167,3 +168,27 @@ async def test_nothing_is_profiled_on_a_server_without_consent(tmp_path: Path) -
     assert result.status is CheckStatus.SKIPPED
     assert "slower meanwhile" in result.summary
     assert server.calls == []
+
+
+async def test_a_process_in_the_container_is_sampled_there(
+    tmp_path: Path, busy: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(pyspy.find()).parent}:{os.environ['PATH']}")
+    container = Container(tmp_path)
+
+    result = await profile(context_in(tmp_path, remote=container), pid=busy, in_pod=True, seconds=1)
+    await container.close()
+
+    assert "planted_slow_function" in result.summary
+    assert container.commands[0][0] == "py-spy"
+    assert [path.name for path in tmp_path.iterdir()] == [f"profile-stacks-{busy}.txt"]
+
+
+async def test_a_container_without_py_spy_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    container = Container(tmp_path)
+
+    result = await profile(context_in(tmp_path, remote=container), pid=1, in_pod=True)
+
+    assert result.status is CheckStatus.ERROR
+    assert "add it to the image" in result.summary
