@@ -18,8 +18,8 @@ from checks.version_files import local_files
 from infdiag_tui.model import Progress
 from infdiag_tui.text import clean, one_line
 
-BASELINE_KEY = "pipeline_code"
-"""Where the baseline file keeps code and config: path to sha256."""
+BASELINE_KEYS = ("checks", "pipeline", "result", "code", "hashes")
+"""Where the baseline file keeps code and config, path to sha256: in this check's own result, as it was handed in."""
 _MAX_CODE_BYTES = 1_000_000_000
 
 
@@ -122,7 +122,7 @@ async def _look_at_code(params: PipelineParams, context: CheckContext) -> Code:
 
 
 async def code_hashes(patterns: tuple[str, ...]) -> dict[str, str]:
-    """Path to sha256 of the files that these globs name, for the baseline to keep and this check to compare.
+    """Path to sha256 of the files that these globs name, to be compared with the baseline's.
 
     Raises:
         CheckError: no file matches, or one cannot be read.
@@ -147,10 +147,11 @@ def _baseline(path: Path) -> dict[str, str] | None:
         raise CheckError(
             one_line(clean(f"the baseline {path} cannot be read: {reason}; save it anew with `infdiag check baseline`"))
         ) from error
-    kept = document.get(BASELINE_KEY) if isinstance(document, dict) else None
-    if not isinstance(kept, dict):
+    for key in BASELINE_KEYS:
+        document = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(document, dict):
         return None
-    return {str(name): str(value) for name, value in kept.items()}
+    return {str(name): str(value) for name, value in document.items()}
 
 
 CHECK = PipelineCheck()

@@ -138,8 +138,8 @@ class Code:
         files = "file" if len(self.hashes) == 1 else "files"
         if self.baseline is None:
             text = (
-                f"Whether {len(self.hashes)} code and config {files} changed is not known: no baseline has them; save "
-                "one with `infdiag check baseline`"
+                f"Whether {len(self.hashes)} code and config {files} changed is not known: no baseline has them; hand "
+                "in this result with `infdiag check baseline --results FILE`"
             )
             yield _made("code_changed", Verdict.UNKNOWN, text, at, sample_size=len(self.hashes))
             return
@@ -166,7 +166,7 @@ def conclude(held: Held | None, golden: Golden | None, code: Code | None, at: fl
     status = CheckStatus.OK
     if Verdict.FAIL in verdicts:
         status = CheckStatus.FAIL
-    elif Verdict.WARN in verdicts or verdicts == {Verdict.UNKNOWN}:
+    elif Verdict.WARN in verdicts:
         status = CheckStatus.WARN
     order = (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)
     bad = [one.statement for verdict in order for one in evidence if one.verdict is verdict]

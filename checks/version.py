@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from checks.base import Check, CheckContext, CheckError, Outcome, Params, Replica
+from checks.version_baseline import baseline_versions
 from checks.version_files import ModelFile, container_files, local_files
 from checks.version_findings import SERVICE, Asked, Findings, conclude
 from checks.version_sources import Source, ask, model_name, sources_for
@@ -59,7 +60,10 @@ class VersionCheck(Check[VersionParams]):
         """Asks every replica, then reads the files."""
         asked = await _ask_all(params, context)
         files, notes = await _files(params, context)
-        findings = Findings(params, asked, files, notes, context.now())
+        before: frozenset[str] = frozenset()
+        if context.baseline is not None:
+            before = await asyncio.to_thread(baseline_versions, context.baseline)
+        findings = Findings(params, asked, files, notes, context.now(), before)
         if not findings.anything:
             errors = [one.stated.error for one in asked if one.stated.error]
             raise CheckError(

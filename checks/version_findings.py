@@ -55,6 +55,8 @@ class Findings:
     files: Sequence[ModelFile]
     notes: Sequence[str]
     at: float
+    before: frozenset[str] = frozenset()
+    """Versions in the baseline."""
 
     @property
     def anything(self) -> bool:
@@ -106,6 +108,7 @@ def _service(findings: Findings) -> dict[str, Any] | None:
 
 def _evidence(findings: Findings) -> Iterator[Evidence]:
     yield from _versions(findings)
+    yield from _since_baseline(findings)
     yield from _silent(findings)
     yield from _digests(findings)
     yield from _file_evidence(findings)
@@ -162,6 +165,20 @@ def _skew(known: Sequence[Asked]) -> str:
         return f"The same address answers with different versions: {', '.join(sorted(by_version))}"
     parts = [f"{text} on {_names(names)}" for text, names in sorted(replicas.items()) if names]
     return f"Replicas run different versions: {'; '.join(parts)}"
+
+
+def _since_baseline(findings: Findings) -> Iterator[Evidence]:
+    """Another version than in the baseline is what changed, though it may be meant; an expected one needs no word."""
+    known = sorted({one.stated.text for one in findings.asked if one.stated.versions})
+    if not known or not findings.before or findings.params.expected:
+        return
+    new = [text for text in known if plain(text) not in map(plain, findings.before)]
+    was = ", ".join(sorted(findings.before))
+    text = f"The model version is the baseline's, {', '.join(known)}"
+    if new:
+        text = f"Version {', '.join(new)} is deployed; in the baseline it was {was}"
+    verdict = Verdict.WARN if new else Verdict.OK
+    yield _make(findings, "changed", verdict, text, value=bool(new), source_of_threshold="baseline")
 
 
 def _silent(findings: Findings) -> Iterator[Evidence]:

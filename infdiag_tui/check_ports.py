@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SETUP_TIMEOUT_S = 30.0
 _KEEPALIVE_S = 15.0
 _MAX_REDIRECTS = 3
+_POST_REPLY_BYTES = 8_000_000
 
 
 @dataclasses.dataclass(slots=True)
@@ -103,6 +104,26 @@ class EndpointSender:
             if target is None:
                 break
             url = target
+        return _answer(outcome, kept, with_remedy=outcome.reply.status is None)
+
+    async def post(self, url: str, *, body: Any = None, timeout_s: float | None = None) -> Answer:
+        """Posts to any URL of the model server: `body` as JSON, nothing for None. Any reply's text will do."""
+        import orjson
+
+        try:
+            url = _with_credentials(url, self._endpoint.url)
+            way = await self._way(url)
+            content = None if body is None else orjson.dumps(body)
+            headers = way.plan.headers if content is not None else _without_type(way.plan.headers)
+            plan = dataclasses.replace(way.plan, method="POST", url=_parsed(url), headers=headers, body=content)
+        except SourceError as error:
+            return _refused(error)
+        except (TypeError, ValueError) as error:
+            return _refused(SourceError(one_line(clean(f"the body cannot be sent: {error}"))))
+        from infdiag_tui.check_readers import KeptReply
+
+        kept = KeptReply.of_text(_POST_REPLY_BYTES)
+        outcome = await self._exchange(way, plan, kept, timeout_s)
         return _answer(outcome, kept, with_remedy=outcome.reply.status is None)
 
     async def aclose(self) -> None:

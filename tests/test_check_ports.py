@@ -13,7 +13,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from checks.base import Sender
+from checks.base import Poster, Sender
 from infdiag_tui.check_ports import EndpointSender, open_sender
 from infdiag_tui.check_readers import joined_events
 from infdiag_tui.config import Endpoint, Protocol
@@ -84,6 +84,22 @@ async def test_a_replica_gets_the_same_path_credentials_and_headers_at_its_own_a
     for _, _, headers, _ in replica.seen:
         assert headers["Authorization"] == "Basic " + base64.b64encode(b"u:p").decode()
         assert headers["X-Token"] == "t"
+
+
+async def test_a_post_goes_to_any_url_with_or_without_a_body() -> None:
+    echo = Echo()
+    async with http_server(echo.answer) as base, open_sender(Endpoint(url=f"{base}/predict")) as sender:
+        poster: Poster = sender
+        with_body = await poster.post(f"{base}/start_profile", body={"steps": 3})
+        without = await poster.post(f"{base}/stop_profile")
+        missing = await poster.post(f"{base}/missing")
+        unsendable = await poster.post(base, body=object())
+
+    assert isinstance(sender, Poster)
+    seen = [(method, path, body) for method, path, _, body in echo.seen]
+    assert seen[:2] == [("POST", "/start_profile", {"steps": 3}), ("POST", "/stop_profile", None)]
+    assert (with_body.ok, without.ok, missing.ok, missing.status) == (True, True, False, 404)
+    assert (unsendable.ok, len(seen)) == (False, 3)
 
 
 async def test_no_body_is_a_get_and_the_configured_method_wins() -> None:

@@ -279,6 +279,31 @@ async def test_a_forbidden_exec_is_a_note_beside_what_is_known(tmp_path: Path) -
     assert result.result["replicas"][0]["version"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("section", "status"),
+    [
+        ({"replies": {"http://x": "2.4.1"}}, CheckStatus.OK),
+        ({"replicas": [{"target": "pod-0", "version": "v2.4.1"}, {"version": None}]}, CheckStatus.OK),
+        ({"replies": {"http://x": "2.4.0"}}, CheckStatus.WARN),
+        (None, CheckStatus.OK),
+    ],
+)
+async def test_another_version_than_in_the_baseline_is_told(tmp_path: Path, section: Any, status: CheckStatus) -> None:
+    baseline = tmp_path / "baseline.json"
+    baseline.write_text(json.dumps({"version": section}))
+    async with serving(healthy("2.4.1")) as (url,), context_for(tmp_path, url) as context:
+        context.baseline = baseline
+        result = await run_check(CHECK, VersionParams(), context)
+        expected = await run_check(CHECK, VersionParams(expected="2.4.1"), context)
+        baseline.write_text("{")
+        broken = await run_check(CHECK, VersionParams(), context)
+
+    assert result.status is status
+    assert ("in the baseline it was 2.4.0" in result.summary) is (status is CheckStatus.WARN)
+    assert expected.status is CheckStatus.OK
+    assert broken.status is CheckStatus.ERROR
+
+
 async def test_missing_inputs_name_their_flags(tmp_path: Path) -> None:
     result = await run_check(CHECK, VersionParams(), bare_context(tmp_path))
 
