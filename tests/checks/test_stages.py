@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -437,6 +438,36 @@ async def test_a_pipeline_that_does_not_run_is_an_error_in_words(pipeline_dir: P
     result = await run_pipeline(pipeline_dir, pipeline)
     assert result.status is CheckStatus.ERROR
     assert words in result.summary
+
+
+class Container:
+    """Runs a command in `folder`, as exec does in a container."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def run(self, command: tuple[str, ...], *, timeout_s: float, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=self.folder)
+        async with asyncio.timeout(timeout_s):
+            out, err = await process.communicate(stdin)
+        return process.returncode or 0, out, err
+
+
+async def test_a_pipeline_runs_beside_the_model_once_agreed_to(pipeline_dir: Path) -> None:
+    params = StagesParams(
+        pipeline="scorer:Scorer", in_pod=True, requests=4, pipeline_input=pipeline_dir / "input.json",
+        python=sys.executable,
+    )  # fmt: skip
+    async with context_for(pipeline_dir) as context:
+        context.remote = Container(pipeline_dir)
+        result = await run_check(CHECK, params, context)
+        assert result.status is CheckStatus.SKIPPED
+        assert "--yes" in result.summary
+        context.confirmed = True
+        result = await run_check(CHECK, params, context)
+    assert verdicts(result)["preprocess"] is Verdict.FAIL
+    assert result.result["stages"]["preprocess"]["n"] == 4
 
 
 async def test_cancelling_ends_the_pipeline_and_what_it_started(pipeline_dir: Path) -> None:

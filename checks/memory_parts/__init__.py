@@ -1,0 +1,1 @@
+"""The parts of the memory check: sources of series, and their judgement."""
