@@ -9,7 +9,7 @@ from typing import Any
 from checks.base import CheckError
 from checks.drift_features import NotComparable, compare
 from checks.drift_verdict import Rule, judge
-from checks.tables import Kind, Report, Table, open_table
+from checks.tables import Column, Kind, Report, Table, open_table
 from infdiag_tui.text import one_line
 
 
@@ -43,7 +43,10 @@ def compare_files(
         report(f"comparing {one_line(name, 60)}: {done + 1} of {len(names)} features", 0.6 + 0.4 * done / len(names))
         kind = Kind.CATEGORICAL if name in categorical else None
         try:
-            found.append(compare(before.column(name), now.column(name), kind=kind, bins=bins, alpha=alpha))
+            first, second = before.column(name), now.column(name)
+            if not features and _numbers_rows(first) and _numbers_rows(second):
+                raise NotComparable("it only numbers the rows")
+            found.append(compare(first, second, kind=kind, bins=bins, alpha=alpha))
         except NotComparable as reason:
             mismatch = "upstream change of type" in str(reason)
             skipped.append({"name": one_line(name, 120), "reason": str(reason), "mismatch": mismatch})
@@ -72,6 +75,14 @@ def _names(before: Table, now: Table, features: Sequence[str], exclude: Sequence
             f"{_listed(now)}. Rename one side's columns, or give the file that belongs to the other."
         )
     return names
+
+
+def _numbers_rows(column: Column) -> bool:
+    """Whether the column is an index that pandas wrote along: more rows would look like drift."""
+    values = column.values
+    named = column.name in {"", "index"} or column.name.startswith("Unnamed: ")
+    plain = named and column.kind is Kind.NUMERIC and column.missing is None
+    return plain and bool((values[1:] - values[:-1] == 1).all())
 
 
 def _listed(table: Table) -> str:

@@ -183,11 +183,13 @@ async def test_columns_that_cannot_be_compared_are_listed_with_their_reason(tmp_
     before, now = sample(300, 14), sample(300, 15)
     before["label"], now["age"] = np.zeros(300), [f"{age} years" for age in now["age"]]
     before["id"] = now["id"] = [f"u{place}" for place in range(300)]
+    before["index"], now["index"] = range(300), range(1_000, 1_300)
     result = await check(tmp_path, before, now)
     reasons = {one["name"]: one["reason"] for one in result.result["skipped"]}
     assert reasons["label"] == "only in the reference"
     assert "numeric in the reference and categorical in production" in reasons["age"]
     assert "identifier" in reasons["id"]
+    assert reasons["index"] == "it only numbers the rows"
     assert result.status is CheckStatus.WARN
     assert by_id(result, "drift.columns")[0].verdict is Verdict.WARN
 
