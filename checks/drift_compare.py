@@ -44,8 +44,8 @@ def compare_files(
         kind = Kind.CATEGORICAL if name in categorical else None
         try:
             first, second = before.column(name), now.column(name)
-            if not features and _numbers_rows(first) and _numbers_rows(second):
-                raise NotComparable("it only numbers the rows")
+            if not features:
+                _refuse_index(first, second)
             found.append(compare(first, second, kind=kind, bins=bins, alpha=alpha))
         except NotComparable as reason:
             mismatch = "upstream change of type" in str(reason)
@@ -75,6 +75,11 @@ def _names(before: Table, now: Table, features: Sequence[str], exclude: Sequence
             f"{_listed(now)}. Rename one side's columns, or give the file that belongs to the other."
         )
     return names
+
+
+def _refuse_index(first: Column, second: Column) -> None:
+    if _numbers_rows(first) and _numbers_rows(second):
+        raise NotComparable("it only numbers the rows")
 
 
 def _numbers_rows(column: Column) -> bool:
