@@ -129,7 +129,8 @@ def _deterministic(finding: Finding, *, skewed: bool) -> Evidence | None:
             "Whether answers repeat cannot be told: the input lets the model draw at random (set temperature 0 or a "
             "seed)",
         )
-    alone = finding.replicas or [SERVICE]
+    # Where replicas differ from each other, answers through the balancer differ for that reason alone.
+    alone = finding.replicas if skewed else [*finding.replicas, SERVICE]
     varying: list[tuple[CaseRun, str]] = []
     judged = answers = 0
     for run in finding.steady():
@@ -150,7 +151,7 @@ def _deterministic(finding: Finding, *, skewed: bool) -> Evidence | None:
     if not varying:
         bits = " (within the tolerance)" if any(run.changed for run in finding.steady()) and not skewed else ""
         text = f"The same input gave the same answer in all {answers} answers{bits}"
-        if finding.replicas:
+        if len(finding.replicas) > 1:
             text = f"Each replica gave the same answer to the same input{bits}"
         return _evidence(finding, "deterministic", Verdict.OK, text, value=True, sample_size=answers)
     run, target = varying[0]

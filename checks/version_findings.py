@@ -143,7 +143,8 @@ def _versions(findings: Findings) -> Iterator[Evidence]:
     if len({frozenset(one.stated.versions) for one in known}) > 1:
         yield _make(findings, "replica_skew", Verdict.FAIL, _skew(known), value=True, sample_size=len(known))
     elif len(known) > 1:
-        who = "All replicas run" if findings.replicas[0].target != SERVICE else "Every answer states"
+        own = sum(one.target != SERVICE for one in known)
+        who = f"All {own} replicas that state it run" if own > 1 else "Every answer states"
         yield _make(
             findings,
             "replica_skew",

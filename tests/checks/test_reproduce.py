@@ -181,6 +181,17 @@ async def test_replicas_that_agree_are_ok_and_one_that_is_gone_is_not(tmp_path: 
     assert evidence_of(partly, "reproduce.failed", "pod-gone").verdict is Verdict.FAIL
 
 
+async def test_a_service_that_varies_is_told_even_where_the_known_replicas_do_not(tmp_path: Path) -> None:
+    turn = itertools.count()
+    async with serving(ModelServer(lambda _body: {"y": next(turn)}), ModelServer(lambda _body: {"y": 0})) as urls:
+        for replicas in ((Replica("pod-0", urls[1]),), (Replica("pod-0", urls[1]), Replica("pod-1", urls[1]))):
+            async with context_for(tmp_path, urls[0], replicas, body={"x": 1}) as context:
+                result = await run_check(CHECK, ReproduceParams(repeat=3), context)
+
+            assert result.status is CheckStatus.WARN
+            assert result.result["deterministic"] is False
+
+
 async def test_two_model_versions_behind_one_address_are_skew(tmp_path: Path) -> None:
     turn = itertools.count()
     async with (
