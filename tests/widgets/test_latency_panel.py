@@ -41,7 +41,7 @@ def test_windows_stand_side_by_side_with_sample_sizes_and_intervals() -> None:
     rows = drawn(latency_view(), 96, 28)
     assert "1 min n=57" in rows[1]
     assert "5 min n=296" in rows[1]
-    assert "all n=1,203" in rows[1]
+    assert "all n=1,200" in rows[1]
     assert "123 ms (118–131)" in rows[2]
     assert "890 ms (610–1900)" in rows[4]
 
