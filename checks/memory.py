@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class MemoryCheck(Check[MemoryParams]):
     title = "Memory growth"
     step = 4
     impact = Impact.READ_ONLY
-    symptoms = ("crashes",)
+    symptoms = ("oom",)
     params = MemoryParams
 
     def missing(self, params: MemoryParams, context: CheckContext) -> str:
@@ -231,8 +232,8 @@ def _result(
                 "first_bytes": series.used_bytes[0],
                 "last_bytes": series.used_bytes[-1],
                 "slope_bytes_per_s": of.slope.slope if of.slope else None,
-                "slope_low": of.slope.low if of.slope else None,
-                "slope_high": of.slope.high if of.slope else None,
+                "slope_low": _finite(of.slope.low) if of.slope else None,
+                "slope_high": _finite(of.slope.high) if of.slope else None,
                 "limit_bytes": series.limit_bytes,
                 "limit_source": series.limit_source,
                 "time_to_limit_s": of.time_to_limit_s,
@@ -244,6 +245,11 @@ def _result(
         else [{"where": line.where, "grown_bytes": line.grown_bytes, "size_bytes": line.size_bytes} for line in lines],
         "notes": [one_line(note) for note in notes],
     }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN: an interval that is not known is missing."""
+    return value if math.isfinite(value) else None
 
 
 def _with_points(result: dict[str, Any], series: list[Series]) -> str:

@@ -88,7 +88,7 @@ class StagesCheck(Check[StagesParams]):
     title = "Stages of a request"
     step = 4
     impact = Impact.READ_ONLY
-    symptoms = ("latency",)
+    symptoms = ("slow-inference", "latency-variance")
     params = StagesParams
 
     def missing(self, params: StagesParams, context: CheckContext) -> str:
