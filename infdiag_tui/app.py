@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,8 @@ from infdiag_tui.screens.triage import TriageScreen
 from infdiag_tui.terminal import TerminalState, few_colours, silence_output
 
 if TYPE_CHECKING:
+    from textual.actions import ActionParseResult
+    from textual.dom import DOMNode
     from textual.driver import Driver
     from textual.notifications import SeverityLevel
 
@@ -109,6 +111,26 @@ class InfdiagApp(App[None]):
         """Sends the last keystrokes and leaves."""
         self.flush()
         self.exit()
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Runs what a key stands for; one that fails says so and leaves the console at work.
+
+        Textual's own lists fail on a page key that comes before their first layout, for instance.
+        """
+        try:
+            return await super().run_action(action, default_namespace, namespaces)
+        except Exception as error:
+            log.exception("action %s failed", action)
+            text = (
+                f"That did not work: a defect ({type(error).__name__}). Watching goes on; infdiag.log has the details."
+            )
+            self.notify(text, severity="error", timeout=15)
+            return True
 
     def pop_screen(self) -> AwaitComplete:
         """Goes back to the screen below, if there is one.

@@ -10,8 +10,10 @@ from rich.segment import Segment
 from textual.color import Color
 
 from infdiag_tui.app import InfdiagApp
+from infdiag_tui.screens.triage import TriageScreen
 from infdiag_tui.terminal import few_colours
 from tests.screens.scripted import ManualClock, ScriptedEngine, incident_snapshot
+from tests.support import eventually
 
 HEAVY = ("pydantic", "numpy", "httpx", "aiohttp", "kubernetes", "pynvml", "scipy", "orjson", "psutil", "yaml")
 
@@ -71,3 +73,21 @@ async def test_a_palette_that_closes_itself_twice_does_not_end_the_console() -> 
         palette.dismiss()  # as for the second click of a double click beside it, which was already waiting
         await pilot.pause()
         assert app.screen is app.triage
+
+
+async def test_a_key_whose_action_fails_says_so_and_leaves_the_console_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: TriageScreen) -> None:
+        raise KeyError(1)
+
+    monkeypatch.setattr(TriageScreen, "action_zoom", broken)
+    app = InfdiagApp(ScriptedEngine(incident_snapshot()), title="x", clock=ManualClock(), refresh_s=60.0)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await eventually(lambda: app.triage is not None and app.triage.board.panels)
+        await pilot.press("z")
+        assert [note.message for note in app._notifications] == [
+            "That did not work: a defect (KeyError). Watching goes on; infdiag.log has the details."
+        ]
+        await pilot.press("2")
+        assert app.triage is not None
+        assert app.triage.board.active == "pods"
+    assert app.defect is None
