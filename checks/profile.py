@@ -31,7 +31,7 @@ _WORST = {Verdict.FAIL: CheckStatus.FAIL, Verdict.WARN: CheckStatus.WARN}
 class ProfileParams(Params):
     """What to profile, and how long."""
 
-    model: str = Field(
+    source: str = Field(
         "",
         description="module:factory (returns the model and an example input), or a TorchScript, torch.export or .onnx "
         "file.",
@@ -74,8 +74,8 @@ class ProfileCheck(Check[ProfileParams]):
 
     def missing(self, params: ProfileParams, context: CheckContext) -> str:
         """The model, process or server to profile, and the way to it."""
-        if not (params.model or params.pid or params.server):
-            return "Nothing to profile: give --model (checks.profile.model in the config), --pid or --server."
+        if not (params.source or params.pid or params.server):
+            return "Nothing to profile: give --source (checks.profile.source in the config), --pid or --server."
         if params.in_pod and context.remote is None:
             return "There is no way into the model's container: give kubernetes.selector in the config."
         if params.server and (context.sender is None or context.model.endpoint is None):
@@ -105,7 +105,7 @@ class ProfileCheck(Check[ProfileParams]):
         if params.pid:
             return f"Samples the stacks of process {params.pid} {place} with py-spy for {params.seconds:g} s."
         return (
-            f"Loads {params.model} a second time {place} and calls it {params.warmup + params.iterations + 1} times: "
+            f"Loads {params.source} a second time {place} and calls it {params.warmup + params.iterations + 1} times: "
             "this takes the memory and the compute of one more copy. Nothing is left behind."
         )
 
@@ -119,9 +119,9 @@ class ProfileCheck(Check[ProfileParams]):
 
 
 async def _model(params: ProfileParams, context: CheckContext) -> Outcome:
-    entry = "onnx_run" if params.model.lower().endswith(".onnx") else "torch_run"
-    fields = ("model", "inputs", "import_path", "device", "compile", "iterations", "warmup", "trust", "timeout_s")
-    job: dict[str, Any] = params.model_dump(mode="json", include=set(fields))
+    entry = "onnx_run" if params.source.lower().endswith(".onnx") else "torch_run"
+    fields = ("inputs", "import_path", "device", "compile", "iterations", "warmup", "trust", "timeout_s")
+    job: dict[str, Any] = {**params.model_dump(mode="json", include=set(fields)), "model": params.source}
     if params.weights is not None:
         job["weights"] = str(params.weights)
     if params.in_pod and context.remote is not None:

@@ -123,13 +123,13 @@ def _kind(source: str) -> str:
 def _pickled(source: str, job: Document, torch: Any, device: str) -> Any:
     if not job.get("trust"):
         raise JobError(
-            source + " is a pickle, and loading one can run code from it. If it holds weights, give --model "
+            source + " is a pickle, and loading one can run code from it. If it holds weights, give --source "
             "module:factory and it as --weights; if it holds a whole model from a source you trust, add --trust"
         )
     model = torch.load(source, map_location=device, weights_only=False)
     if not isinstance(model, torch.nn.Module):
         raise JobError(
-            f"{source} holds a {type(model).__name__}, not a model: give --model module:factory and it as --weights"
+            f"{source} holds a {type(model).__name__}, not a model: give --source module:factory and it as --weights"
         )
     return model
 

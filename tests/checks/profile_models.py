@@ -24,7 +24,7 @@ class Sorting(Head):
 
 class Sleeping(Head):
     def forward(self, features):
-        time.sleep(0.02)
+        time.sleep(0.2)
         return super().forward(features)
 
 

@@ -59,7 +59,7 @@ async def test_a_healthy_model_has_a_matrix_product_on_top_and_no_finding(models
     reported = Progressed()
 
     result = await profile(
-        context_in(tmp_path, report=reported), model="models:healthy", import_path=str(models), outside_share=0.95
+        context_in(tmp_path, report=reported), source="models:healthy", import_path=str(models), outside_share=0.95
     )
 
     assert result.status is CheckStatus.OK, result.summary
@@ -72,7 +72,7 @@ async def test_a_healthy_model_has_a_matrix_product_on_top_and_no_finding(models
 
 
 async def test_a_planted_slow_operator_is_found_and_named(models: Path, tmp_path: Path) -> None:
-    result = await profile(context_in(tmp_path), model="models:sorting", import_path=str(models), iterations=5)
+    result = await profile(context_in(tmp_path), source="models:sorting", import_path=str(models), iterations=5)
 
     top = next(one for one in result.evidence if one.id == "profile.top_operator")
     assert (result.status, top.subject, str(top.verdict)) == (CheckStatus.WARN, "aten::sort", "warn")
@@ -81,7 +81,9 @@ async def test_a_planted_slow_operator_is_found_and_named(models: Path, tmp_path
 
 
 async def test_time_outside_operators_is_found(models: Path, tmp_path: Path) -> None:
-    result = await profile(context_in(tmp_path), model="models:sleeping", import_path=str(models), iterations=5)
+    result = await profile(
+        context_in(tmp_path), source="models:sleeping", import_path=str(models), warmup=0, iterations=3
+    )
 
     assert verdicts(result)["profile.outside_operators"] == "warn"
 
@@ -89,7 +91,7 @@ async def test_time_outside_operators_is_found(models: Path, tmp_path: Path) -> 
 async def test_trace_and_table_are_artifacts_and_device_figures_of_a_cpu_are_null_with_a_reason(
     models: Path, tmp_path: Path
 ) -> None:
-    params = {"model": "models:named", "import_path": str(models), "iterations": 4, "device": "cpu"}
+    params = {"source": "models:named", "import_path": str(models), "iterations": 4, "device": "cpu"}
 
     result = await profile(context_in(tmp_path), **params)
 
@@ -105,7 +107,7 @@ async def test_trace_and_table_are_artifacts_and_device_figures_of_a_cpu_are_nul
 
 
 async def test_a_graph_break_is_counted_with_its_place(models: Path, tmp_path: Path) -> None:
-    result = await profile(context_in(tmp_path), model="models:compiled", import_path=str(models))
+    result = await profile(context_in(tmp_path), source="models:compiled", import_path=str(models))
 
     breaks = result.result["graph_breaks"]
     assert breaks["count"] >= 1
@@ -116,11 +118,11 @@ async def test_a_graph_break_is_counted_with_its_place(models: Path, tmp_path: P
 async def test_a_planted_copy_is_found_on_a_gpu(models: Path, tmp_path: Path) -> None:
     context = context_in(tmp_path)
     params = {"import_path": str(models), "device": "cuda"}
-    clean = await profile(context, model="models:healthy", **params)
+    clean = await profile(context, source="models:healthy", **params)
     if "sees no CUDA device" in clean.summary:
         pytest.skip("no CUDA device here")
 
-    planted = await profile(context, model="models:copying", **params)
+    planted = await profile(context, source="models:copying", **params)
 
     assert verdicts(clean)["profile.host_device_copies"] == "ok"
     assert verdicts(planted)["profile.host_device_copies"] == "warn"
@@ -136,14 +138,14 @@ async def test_a_planted_copy_is_found_on_a_gpu(models: Path, tmp_path: Path) ->
 async def test_saved_models_are_profiled(
     models: Path, tmp_path: Path, file: str, inputs: tuple[str, ...], kind: str
 ) -> None:
-    result = await profile(context_in(tmp_path), model=str(models / file), inputs=inputs)
+    result = await profile(context_in(tmp_path), source=str(models / file), inputs=inputs)
 
     assert result.result["kind"] == kind
     assert result.evidence[0].subject == "aten::addmm"
 
 
 async def test_weights_are_loaded_into_the_factorys_model(models: Path, tmp_path: Path) -> None:
-    params = {"model": "models:bare", "import_path": str(models), "inputs": ("float32[4,256]",)}
+    params = {"source": "models:bare", "import_path": str(models), "inputs": ("float32[4,256]",)}
 
     result = await profile(context_in(tmp_path), weights=models / "state.pt", **params)
 
@@ -152,7 +154,7 @@ async def test_weights_are_loaded_into_the_factorys_model(models: Path, tmp_path
 
 
 async def test_a_pickled_model_is_loaded_only_when_trusted(models: Path, tmp_path: Path) -> None:
-    params = {"model": str(models / "whole.pt"), "import_path": str(models), "inputs": ("4,256",)}
+    params = {"source": str(models / "whole.pt"), "import_path": str(models), "inputs": ("4,256",)}
 
     refused = await profile(context_in(tmp_path), **params)
     trusted = await profile(context_in(tmp_path), trust=True, **params)
@@ -198,9 +200,9 @@ async def test_code_hidden_in_an_exported_file_does_not_run(models: Path, tmp_pa
     mark, poisoned = tmp_path / "harm", tmp_path / "exported.pt2"
     _poisoned(models, poisoned, mark)
 
-    refused = await profile(context_in(tmp_path), model=str(poisoned))
+    refused = await profile(context_in(tmp_path), source=str(poisoned))
     ran_before_trust = mark.exists()
-    await profile(context_in(tmp_path), model=str(poisoned), trust=True)
+    await profile(context_in(tmp_path), source=str(poisoned), trust=True)
 
     assert refused.status is CheckStatus.ERROR
     assert "--trust" in refused.summary
@@ -221,7 +223,7 @@ async def test_code_hidden_in_an_exported_file_does_not_run(models: Path, tmp_pa
 async def test_a_model_that_cannot_run_is_a_sentence(
     models: Path, tmp_path: Path, temporary: Path, model: str, words: str
 ) -> None:
-    result = await profile(context_in(tmp_path), model=model, import_path=str(models))
+    result = await profile(context_in(tmp_path), source=model, import_path=str(models))
 
     assert result.status is CheckStatus.ERROR
     assert words in result.summary
@@ -233,7 +235,7 @@ async def test_a_truncated_file_is_a_sentence(models: Path, tmp_path: Path) -> N
     broken = tmp_path / "broken.pt"
     broken.write_bytes((models / "scripted.pt").read_bytes()[:2_000])
 
-    result = await profile(context_in(tmp_path), model=str(broken))
+    result = await profile(context_in(tmp_path), source=str(broken))
 
     assert result.status is CheckStatus.ERROR
     assert "neither TorchScript" in result.summary
@@ -243,7 +245,7 @@ async def test_a_python_without_torch_is_named(tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
 
-    result = await profile(context_in(tmp_path), model="x:y", python=str(bare / "bin/python"))
+    result = await profile(context_in(tmp_path), source="x:y", python=str(bare / "bin/python"))
 
     assert result.status is CheckStatus.ERROR
     assert "torch cannot be imported" in result.summary
@@ -251,7 +253,7 @@ async def test_a_python_without_torch_is_named(tmp_path: Path) -> None:
 
 
 async def test_a_python_that_is_absent_is_named(tmp_path: Path) -> None:
-    result = await profile(context_in(tmp_path), model="x:y", python="/nowhere/python")
+    result = await profile(context_in(tmp_path), source="x:y", python="/nowhere/python")
 
     assert result.status is CheckStatus.ERROR
     assert "/nowhere/python cannot be started" in result.summary
@@ -262,7 +264,7 @@ async def test_cancelling_ends_the_child_and_its_folder(
 ) -> None:
     mark = tmp_path / "running"
     monkeypatch.setenv("ENDLESS_MARK", str(mark))
-    check = asyncio.create_task(profile(context_in(tmp_path), model="models:endless", import_path=str(models)))
+    check = asyncio.create_task(profile(context_in(tmp_path), source="models:endless", import_path=str(models)))
     await eventually(mark.exists, 60)
 
     check.cancel()
@@ -278,7 +280,7 @@ async def test_a_model_that_never_answers_is_ended_in_time(
 ) -> None:
     monkeypatch.setenv("ENDLESS_MARK", str(tmp_path / "running"))
 
-    result = await profile(context_in(tmp_path), model="models:endless", import_path=str(models), timeout_s=6)
+    result = await profile(context_in(tmp_path), source="models:endless", import_path=str(models), timeout_s=6)
 
     assert result.status is CheckStatus.ERROR
     assert "longer than 6 s" in result.summary
@@ -291,7 +293,7 @@ async def test_in_the_container_it_profiles_the_same_and_leaves_nothing(
     files = set(models.iterdir())
     context = context_in(tmp_path, remote=container)
 
-    result = await profile(context, model="models:sorting", in_pod=True, python=sys.executable, iterations=5)
+    result = await profile(context, source="models:sorting", in_pod=True, python=sys.executable, iterations=5)
 
     assert result.status is CheckStatus.WARN, result.summary
     assert result.evidence[0].subject == "aten::sort"
@@ -308,7 +310,7 @@ async def test_cancelling_ends_what_runs_in_the_container(
     mark = tmp_path / "running"
     monkeypatch.setenv("ENDLESS_MARK", str(mark))
     context = context_in(tmp_path, remote=container)
-    check = asyncio.create_task(profile(context, model="models:endless", in_pod=True, python=sys.executable))
+    check = asyncio.create_task(profile(context, source="models:endless", in_pod=True, python=sys.executable))
     await eventually(mark.exists, 60)
 
     check.cancel()
@@ -320,7 +322,7 @@ async def test_cancelling_ends_what_runs_in_the_container(
 
 
 async def test_a_container_without_python_is_a_sentence(tmp_path: Path, models: Path, container: Container) -> None:
-    result = await profile(context_in(tmp_path, remote=container), model="x:y", in_pod=True, python="no-such-python")
+    result = await profile(context_in(tmp_path, remote=container), source="x:y", in_pod=True, python="no-such-python")
 
     assert result.status is CheckStatus.ERROR
     assert "no-such-python in the container cannot be run" in result.summary
@@ -348,8 +350,8 @@ def test_the_childs_modules_leave_the_models_own_names_alone() -> None:
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({}, "--model"),
-        ({"model": "a:b", "in_pod": True}, "kubernetes.selector"),
+        ({}, "--source"),
+        ({"source": "a:b", "in_pod": True}, "kubernetes.selector"),
         ({"server": "vllm"}, "endpoint.url"),
     ],
 )
@@ -361,8 +363,8 @@ async def test_missing_inputs_say_what_gives_them(tmp_path: Path, params: dict[s
 
 
 def test_consent_is_asked_by_what_is_touched() -> None:
-    assert CHECK.impact_of(ProfileParams(model="a:b")) is Impact.READ_ONLY
-    assert CHECK.impact_of(ProfileParams(model="a:b", in_pod=True)) is Impact.EXEC
+    assert CHECK.impact_of(ProfileParams(source="a:b")) is Impact.READ_ONLY
+    assert CHECK.impact_of(ProfileParams(source="a:b", in_pod=True)) is Impact.EXEC
     assert CHECK.impact_of(ProfileParams(pid=1)) is Impact.EXEC
     assert CHECK.impact_of(ProfileParams(server="vllm")) is Impact.LOAD
 

@@ -36,7 +36,7 @@ async def test_the_slow_operator_of_an_onnx_model_is_found(tmp_path: Path) -> No
     need_module("onnxruntime", "onnxruntime")
     onnx_model.write(tmp_path / "model.onnx", ("Relu", *["Erf"] * 20), ("batch", 2048))
 
-    result = await profile(context_in(tmp_path), model=str(tmp_path / "model.onnx"), inputs=("float32[256,2048]",))
+    result = await profile(context_in(tmp_path), source=str(tmp_path / "model.onnx"), inputs=("float32[256,2048]",))
 
     assert result.result["operators"][0]["provider"] == "CPUExecutionProvider"
     assert result.evidence[0].subject == "Erf"
@@ -48,7 +48,7 @@ async def test_a_file_that_is_no_onnx_model_is_a_sentence(tmp_path: Path) -> Non
     need_module("onnxruntime", "onnxruntime")
     (tmp_path / "model.onnx").write_bytes(b"no protobuf")
 
-    result = await profile(context_in(tmp_path), model=str(tmp_path / "model.onnx"))
+    result = await profile(context_in(tmp_path), source=str(tmp_path / "model.onnx"))
 
     assert result.status is CheckStatus.ERROR
     assert "does not load" in result.summary
@@ -59,7 +59,7 @@ async def test_a_python_without_onnxruntime_is_named(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
 
     result = await profile(
-        context_in(tmp_path), model=str(tmp_path / "model.onnx"), python=str(tmp_path / "bare/bin/python")
+        context_in(tmp_path), source=str(tmp_path / "model.onnx"), python=str(tmp_path / "bare/bin/python")
     )
 
     assert result.status is CheckStatus.ERROR
