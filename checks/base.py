@@ -149,6 +149,7 @@ class Check(Generic[P]):
         impact: what it does to production.
         symptoms: the symptoms that it is offered for first.
         params: its parameters' model.
+        needs_snapshot: it looks at the incident as observed; without a console the sources are watched for it first.
     """
 
     name: ClassVar[str]
@@ -157,6 +158,7 @@ class Check(Generic[P]):
     impact: ClassVar[Impact] = Impact.READ_ONLY
     symptoms: ClassVar[tuple[str, ...]] = ()
     params: ClassVar[type[Params]]
+    needs_snapshot: ClassVar[bool] = False
 
     def missing(self, params: P, context: CheckContext) -> str:
         """Which input is missing and which config key or flag gives it; empty when it can run."""

@@ -43,6 +43,7 @@ class BaselineCheck(Check[BaselineParams]):
     name = "baseline"
     title = "Save what healthy looks like"
     step = 0
+    needs_snapshot = True
     symptoms = ()
     params = BaselineParams
 

@@ -49,6 +49,7 @@ class InfrastructureCheck(Check[InfrastructureParams]):
     name = "infrastructure"
     title = "Pods, GPUs, nodes and logs as USE and RED"
     step = 2
+    needs_snapshot = True
     impact = Impact.EXEC
     symptoms = ("oom", "latency-variance", "intermittent-failures", "slow-inference")
     params = InfrastructureParams

@@ -12,7 +12,21 @@ from checks.base import Check
 
 log = logging.getLogger(__name__)
 
-BUILT_IN: tuple[str, ...] = ("reproduce", "profile", "drift")
+BUILT_IN = (
+    "reproduce",
+    "load",
+    "shadow",
+    "infrastructure",
+    "stages",
+    "profile",
+    "memory",
+    "drift",
+    "predictions",
+    "labels",
+    "pipeline",
+    "version",
+    "baseline",
+)
 """Modules of this package with a `CHECK`, in the order of the protocol's steps."""
 
 ENTRY_POINTS = "infdiag.checks"

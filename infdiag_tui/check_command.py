@@ -19,6 +19,10 @@ from infdiag_tui.model import CheckResult, CheckStatus, Progress, Verdict
 from infdiag_tui.targets import Target
 from infdiag_tui.text import one_line
 
+WATCH_S = 12.0
+"""How long every source is watched for a check that needs the whole picture: metrics-server's and the probe's first
+figures are there by then."""
+
 
 def run(check: Check[Any], params: Params, target: Target, folder: Path, *, confirmed: bool, as_json: bool) -> int:
     """Runs the check, prints its result, returns the command's exit code."""
@@ -54,7 +58,8 @@ async def _run(
         print(f"infdiag: {one_line(text, 600)}", file=sys.stderr)
 
     async def work() -> CheckResult:
-        async with check_context(target, folder, report, confirmed=confirmed, say=say) as context:
+        watch_s = WATCH_S if check.needs_snapshot else 0.0
+        async with check_context(target, folder, report, confirmed=confirmed, watch_s=watch_s, say=say) as context:
             return await run_check(check, params, context)
 
     task = asyncio.create_task(work(), name=f"check {check.name}")

@@ -16,7 +16,7 @@ from checks.base import CheckContext, Replica
 from infdiag_tui import __version__
 from infdiag_tui.check_ports import open_sender
 from infdiag_tui.clock import SystemClock
-from infdiag_tui.model import Pod, Progress
+from infdiag_tui.model import Heartbeat, Pod, Progress, Snapshot
 from infdiag_tui.streams.base import SourceError, StreamContext
 from infdiag_tui.streams.cluster import build as build_cluster
 from infdiag_tui.targets import Target
@@ -32,6 +32,7 @@ async def check_context(
     report: Callable[[Progress], None],
     *,
     confirmed: bool,
+    watch_s: float,
     say: Callable[[str], None],
 ) -> AsyncIterator[CheckContext]:
     """A context for one check; its connections are closed at the end.
@@ -41,9 +42,11 @@ async def check_context(
         folder: the incident's folder, which exists.
         report: takes progress.
         confirmed: the operator agreed to what the check announces.
+        watch_s: watch every source for this long first, for checks that need to see the whole; 0: don't.
         say: told in a sentence what could not be had (a cluster out of reach).
     """
     context = StreamContext(clock=SystemClock(), user_agent=f"infdiag/{__version__}")
+    snapshot = await _watched(target, folder, context, report, watch_s) if watch_s > 0 else None
     replicas = await _replicas(target, context, say)
     endpoint = target.model.endpoint
     made = CheckContext(
@@ -54,6 +57,7 @@ async def check_context(
         report=report,
         confirmed=confirmed,
         replicas=replicas,
+        snapshot=snapshot,
         baseline=platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(target.model_name)}.json",
         user_agent=context.user_agent,
     )
@@ -62,6 +66,31 @@ async def check_context(
         return
     async with open_sender(endpoint, context.user_agent) as sender:
         yield dataclasses.replace(made, sender=sender)
+
+
+async def _watched(
+    target: Target,
+    folder: Path,
+    context: StreamContext,
+    report: Callable[[Progress], None],
+    watch_s: float,
+) -> Snapshot:
+    """What every source of the target says after `watch_s`."""
+    from infdiag_tui.session import Session
+    from infdiag_tui.streams.registry import build_streams
+
+    session = Session(target, build_streams(target.model, context), folder, context.clock)
+    running = asyncio.create_task(session.run(), name="watch for a check")
+    try:
+        began = context.clock.monotonic()
+        while (left := began + watch_s - context.clock.monotonic()) > 0 and not running.done():
+            report(Progress(f"watching every source, {left:.0f} s left", 1 - left / watch_s))
+            await asyncio.wait({running}, timeout=min(2.0, left))
+        session.conclude()
+        return session.snapshot()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def _replicas(target: Target, context: StreamContext, say: Callable[[str], None]) -> tuple[Replica, ...]:
@@ -75,7 +104,7 @@ async def _replicas(target: Target, context: StreamContext, say: Callable[[str],
             async for observation in observations:
                 if isinstance(observation, Pod):
                     found[observation.key] = observation
-                elif found:
+                elif isinstance(observation, Heartbeat) and found:
                     break  # the list has come whole; what follows are changes
     except SourceError as error:
         say(f"the replicas are unknown: {error.reason}. {error.remedy}")

@@ -220,7 +220,7 @@ def _check(words: Sequence[str]) -> int:
         parser.error(f"no check {name!r}; there are {', '.join(known)}")
     check = known[name]
     parser.description = (check.__doc__ or check.title).strip().splitlines()[0]
-    parser.add_argument("--model", metavar="NAME", help="the model of the config that it is about")
+    parser.add_argument("what", nargs="?", metavar="MODEL", help="the model of the config that it is about")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.add_argument("--yes", action="store_true", help="agree to what a check with load or exec will do")
     _add_target_flags(parser)
@@ -234,7 +234,7 @@ def _check(words: Sequence[str]) -> int:
     from infdiag_tui.targets import resolve_target
 
     try:
-        target = resolve_target(given.model, given.config, _flags(given))
+        target = resolve_target(given.what, given.config, _flags(given))
         where = f"[models.{target.model_name}.checks.{name}]"
         params = read_params(check.params, target.model.checks.get(name, {}), given, where)
         folder = incident_folder(target, given.out)
