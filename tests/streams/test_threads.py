@@ -147,7 +147,11 @@ async def test_a_cancellation_that_comes_just_as_the_call_returns_is_not_lost(mo
     sole, release = SoleThread("sole-race"), threading.Event()
 
     def tell_and_cancel(loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
-        loop.call_soon_threadsafe(lambda: (done.set(), calling.cancel()))
+        def tell() -> None:
+            done.set()
+            calling.cancel()
+
+        loop.call_soon_threadsafe(tell)
 
     monkeypatch.setattr("infdiag_tui.streams.threads._tell", tell_and_cancel)
     calling = asyncio.create_task(sole.call(release.wait, timeout_s=60))
