@@ -132,6 +132,10 @@ class InfdiagApp(App[None]):
             self.notify(text, severity="error", timeout=15)
             return True
 
+    def action_help_quit(self) -> None:
+        """Ctrl+C, which does not quit: says what does. Textual's own words are markup, which is not read here."""
+        self.notify("Press q to quit; while you type, ctrl+q.")
+
     def pop_screen(self) -> AwaitComplete:
         """Goes back to the screen below, if there is one.
 

@@ -1,4 +1,4 @@
-"""Ends the console on SIGHUP, SIGTERM or a terminal that is gone, in time, whatever the main thread hangs on."""
+"""Ends the console on a signal or a terminal that is gone, in time, whatever the main thread hangs on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ END_WITHIN_S = 1.9
 SAVE_WITHIN_S = 1.2
 LEAVE_WITHIN_S = 0.4
 
-_SIGNALS = (signal.SIGHUP, signal.SIGTERM)
+_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+"""The keys of the last two arrive as keys: as signals they come from elsewhere, or before the screen is up."""
 _NEVER_MIND = b"\0"
 
 

@@ -91,3 +91,10 @@ async def test_a_key_whose_action_fails_says_so_and_leaves_the_console_at_work(m
         assert app.triage is not None
         assert app.triage.board.active == "pods"
     assert app.defect is None
+
+
+async def test_ctrl_c_says_in_plain_words_how_to_quit() -> None:
+    app = InfdiagApp(ScriptedEngine(incident_snapshot()), title="x", clock=ManualClock(), refresh_s=60.0)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+c")
+        assert [note.message for note in app._notifications] == ["Press q to quit; while you type, ctrl+q."]

@@ -50,7 +50,7 @@ def stalled(console: PtyConsole) -> Callable[[], bool]:
     return rests
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_saves_leaves_the_screen_in_order_and_ends(start: Start, number: signal.Signals) -> None:
     console = start()
     console.read_until(lambda: drawn(console))
