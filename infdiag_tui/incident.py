@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import logging.handlers
 import os
@@ -14,8 +15,12 @@ import platformdirs
 
 from infdiag_tui.config.load import ConfigError
 
+log = logging.getLogger(__name__)
+
 LOG_NAME = "infdiag.log"
 LOG_BYTES = 2_000_000
+_claimed: dict[Path, int] = {}
+"""Folders of this process and the open descriptors that hold their locks."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -60,6 +65,28 @@ def use_folder(folder: Path) -> Path:
     except OSError as error:
         raise _unusable(folder, error) from error
     return folder
+
+
+def claim(folder: Path) -> None:
+    """Keeps other runs of infdiag out of the folder until this process ends: two would take turns at one report.
+
+    Raises:
+        ConfigError: another run is at work there.
+    """
+    if folder in _claimed:
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ConfigError(
+            f"{folder}: another infdiag is at work in this folder. End that one, or name another with --out DIR.",
+        ) from None
+    except OSError as error:
+        # A file system without locks: the report's writer still keeps a copy of what it did not write itself.
+        log.warning("%s cannot be locked: %s", folder, error)
+    _claimed[folder] = handle
 
 
 class _LogFile(logging.handlers.RotatingFileHandler):

@@ -7,7 +7,7 @@ from pathlib import Path
 from infdiag_tui import __version__
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.config.load import TargetFlags
-from infdiag_tui.incident import create_folder, log_to, use_folder
+from infdiag_tui.incident import claim, create_folder, log_to, use_folder
 from infdiag_tui.session import Session
 from infdiag_tui.streams.base import StreamContext
 from infdiag_tui.streams.registry import build_streams
@@ -47,12 +47,13 @@ def incident_folder(target: Target, out: str | None) -> Path:
     """The incident's folder, made if need be, with the program's own log going there.
 
     Raises:
-        ConfigError: it cannot be made.
+        ConfigError: it cannot be made, or another infdiag is at work in it.
     """
     folder = (
         use_folder(Path(out).expanduser().absolute())
         if out
         else create_folder(target.config.incidents_dir, target.model_name, SystemClock().now())
     )
+    claim(folder)
     log_to(folder)
     return folder

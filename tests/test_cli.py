@@ -145,6 +145,21 @@ def test_out_names_the_folder_and_a_log_file_is_watched(home: Path) -> None:
     assert "30 error lines" in (home / "here/report.md").read_text()
 
 
+def test_two_runs_do_not_share_a_folder(home: Path) -> None:
+    (home / "app.log").write_text("INFO fine\n")
+    words = [sys.executable, "-m", "infdiag_tui", "triage", "--log", "app.log", "--for", "60s", "--out", "o"]
+    first = subprocess.Popen(words, cwd=home, env=environment(home), stdout=subprocess.DEVNULL)
+    try:
+        eventually_blocking((home / "o/report.md").exists, timeout_s=30)
+        second = infdiag(home, "triage", "--log", "app.log", "--for", "1s", "--out", "o")
+        assert second.returncode == 2
+        assert "o: another infdiag is at work in this folder. End that one, or name another" in second.stderr
+    finally:
+        first.kill()
+        first.wait()
+    assert infdiag(home, "triage", "--log", "app.log", "--for", "500ms", "--out", "o").returncode in (0, 1)
+
+
 def test_a_triage_for_human_eyes(home: Path) -> None:
     (home / "app.log").write_text("INFO fine\n")
     done = infdiag(home, "triage", "--log", "app.log", "--for", "1s")
