@@ -8,11 +8,15 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """Where an action's keys work. `EDITOR` are keys inside the report's text; plain letters are text there."""
+    """Where an action's keys work. `EDITOR` are keys inside the report's text; plain letters are text there.
+
+    `CHECKS` are keys of the screen of checks, where those of the panels do not work.
+    """
 
     EVERYWHERE = "everywhere"
     BOARD = "panels"
     LOGS = "logs"
+    CHECKS = "checks"
     EDITOR = "report editor"
 
 
@@ -127,6 +131,15 @@ ACTIONS: tuple[Action, ...] = (
         footer_rank=10,
     ),
     Action(
+        "checks",
+        ("c",),
+        "Checks",
+        "Opens the checks of the protocol, those of the symptom first: Enter runs one, several can run at a time.",
+        target="screen.checks",
+        label="checks",
+        footer_rank=3,
+    ),
+    Action(
         "logs.filter",
         ("slash",),
         "Filter the logs",
@@ -192,6 +205,30 @@ ACTIONS: tuple[Action, ...] = (
         "Redo in the report",
         "Brings back what undo took.",
         Scope.EDITOR,
+        in_palette=False,
+    ),
+    Action(
+        "checks.open",
+        ("enter",),
+        "Open the form or the details",
+        "On a check: its form, where Enter starts it. On a run: what it found, or the question it asks.",
+        Scope.CHECKS,
+        in_palette=False,
+    ),
+    Action(
+        "checks.stop",
+        ("escape",),
+        "Stop the run, or go back",
+        "Stops the run under the cursor at once and removes what it had written; elsewhere it leads back.",
+        Scope.CHECKS,
+        in_palette=False,
+    ),
+    Action(
+        "checks.next",
+        ("tab",),
+        "Next part",
+        "Goes on from the checks to the runs and to the details.",
+        Scope.CHECKS,
         in_palette=False,
     ),
     Action(

@@ -100,6 +100,9 @@ class InfdiagApp(App[None]):
     def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:
         """The palette's commands, from the table of actions."""
         for action in in_palette():
+            owner, _, call = action.target.partition(".")
+            if owner == "screen" and not hasattr(screen, f"action_{call.partition('(')[0]}"):
+                continue
             help_text = f"{action.help} ({key_names(action)})"
             yield SystemCommand(action.title, help_text, partial(self._run_command, action.target, screen))
         yield SystemCommand("Theme", "Chooses other colours.", self.action_change_theme)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ import platformdirs
 
 from checks.base import CheckContext, Replica
 from infdiag_tui import __version__
-from infdiag_tui.check_ports import open_sender
+from infdiag_tui.check_ports import EndpointSender, open_sender
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.model import Heartbeat, Pod, Progress, Snapshot
 from infdiag_tui.streams.base import SourceError, StreamContext
@@ -49,18 +49,8 @@ async def check_context(
     snapshot = await _watched(target, folder, context, report, watch_s) if watch_s > 0 else None
     replicas = await _replicas(target, context, say)
     endpoint = target.model.endpoint
-    made = CheckContext(
-        model_name=target.model_name,
-        model=target.model,
-        folder=folder,
-        now=context.clock.now,
-        report=report,
-        confirmed=confirmed,
-        replicas=replicas,
-        snapshot=snapshot,
-        baseline=platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(target.model_name)}.json",
-        user_agent=context.user_agent,
-    )
+    made = _context(target, folder, context, replicas)
+    made = dataclasses.replace(made, report=report, confirmed=confirmed, snapshot=snapshot)
     if endpoint is None:
         yield made
         return
@@ -93,6 +83,28 @@ async def _watched(
         await asyncio.gather(running, return_exceptions=True)
 
 
+def looking_context(target: Target, folder: Path, pods: Iterable[Pod]) -> CheckContext:
+    """A context for asking what checks lack, made from the pods known so far; nothing may be run with it."""
+    context = StreamContext(clock=SystemClock(), user_agent=f"infdiag/{__version__}")
+    made = _context(target, folder, context, _reached(target, pods))
+    endpoint = target.model.endpoint
+    # A sender opens nothing before it is first used.
+    return made if endpoint is None else dataclasses.replace(made, sender=EndpointSender(endpoint, context.user_agent))
+
+
+def _context(target: Target, folder: Path, context: StreamContext, replicas: tuple[Replica, ...]) -> CheckContext:
+    return CheckContext(
+        model_name=target.model_name,
+        model=target.model,
+        folder=folder,
+        now=context.clock.now,
+        report=lambda _: None,
+        replicas=replicas,
+        baseline=platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(target.model_name)}.json",
+        user_agent=context.user_agent,
+    )
+
+
 async def _replicas(target: Target, context: StreamContext, say: Callable[[str], None]) -> tuple[Replica, ...]:
     """The model's pods, each with the URL that reaches it alone; empty without a cluster."""
     if target.model.kubernetes is None:
@@ -111,10 +123,14 @@ async def _replicas(target: Target, context: StreamContext, say: Callable[[str],
     except TimeoutError:
         if not found:
             say(f"the replicas are unknown: the cluster named no pod within {LIST_WITHIN_S:.0f} s")
+    return _reached(target, found.values())
+
+
+def _reached(target: Target, pods: Iterable[Pod]) -> tuple[Replica, ...]:
     endpoint = target.model.endpoint
     scheme = urlsplit(endpoint.url).scheme if endpoint else "http"
     port = urlsplit(endpoint.url).port if endpoint else None
-    return tuple(replica for pod in found.values() if (replica := _replica(pod, scheme, port)) is not None)
+    return tuple(replica for pod in pods if (replica := _replica(pod, scheme, port)) is not None)
 
 
 def _replica(pod: Pod, scheme: str, service_port: int | None) -> Replica | None:

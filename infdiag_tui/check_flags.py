@@ -73,7 +73,7 @@ def _kind(name: str, field: FieldInfo) -> dict[str, Any]:
         "default": None,
         "help": f"{field.description or ''}{default}".replace("%", "%%"),
     }
-    kind = _plain(field.annotation)
+    kind = plain_annotation(field.annotation)
     if kind is bool:
         return {**settings, "action": argparse.BooleanOptionalAction}
     origin = get_origin(kind)
@@ -109,13 +109,13 @@ class _Pairs(argparse.Action):
         setattr(namespace, self.dest, found)
 
 
-def _plain(annotation: Any) -> Any:
-    """The annotation without `None` and `Annotated`."""
+def plain_annotation(annotation: Any) -> Any:
+    """The annotation without `None` and `Annotated`; `str` for a union of several."""
     if hasattr(annotation, "__metadata__"):
-        return _plain(annotation.__origin__)
+        return plain_annotation(annotation.__origin__)
     if get_origin(annotation) in (typing.Union, types.UnionType):
         rest = [one for one in get_args(annotation) if one is not type(None)]
-        return _plain(rest[0]) if len(rest) == 1 else str
+        return plain_annotation(rest[0]) if len(rest) == 1 else str
     return annotation
 
 

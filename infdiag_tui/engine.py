@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ class Engine:
         self._latest: Snapshot | None = None
         self._failure: StartFailure | None = None
         self._edits = itertools.count(1)
+        self._check_runs = itertools.count(1)
         self._stop_asked = False
 
     def start(self) -> None:
@@ -71,6 +72,20 @@ class Engine:
             self._save_last()
         return number
 
+    def start_check(self, name: str, values: Mapping[str, str]) -> int:
+        """Asks for a check with a form's values; returns the id under which `Snapshot.checks` tells how it goes."""
+        run_id = next(self._check_runs)
+        self._ask(lambda session: session.start_check(run_id, name, values))
+        return run_id
+
+    def confirm_check(self, run_id: int) -> None:
+        """Agrees to what a check that asks first is about to do."""
+        self._ask(lambda session: session.confirm_check(run_id))
+
+    def cancel_check(self, run_id: int) -> None:
+        """Ends a check."""
+        self._ask(lambda session: session.cancel_check(run_id))
+
     def stop(self, timeout_s: float) -> bool:
         """Saves the draft and ends everything; True if it ended within `timeout_s`. May be called again."""
         self._stop_asked = True
@@ -81,6 +96,18 @@ class Engine:
                 self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def _ask(self, wish: Callable[[Session], None]) -> None:
+        """Has the session do something on its own thread; without one, or while it ends, nothing is begun."""
+
+        def do() -> None:
+            if self._session is not None:
+                wish(self._session)
+                self._latest = self._session.snapshot()
+
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(do)
 
     def _edit(self, text: str, base_version: int, number: int) -> None:
         if self._session is not None:

@@ -6,9 +6,10 @@ import asyncio
 import dataclasses
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from infdiag_tui.check_runs import CheckRuns
 from infdiag_tui.clock import Clock
 from infdiag_tui.findings import assess, severity_of
 from infdiag_tui.hub.hub import Hub
@@ -67,6 +68,7 @@ class Session:
         self._saved_at: float | None = None
         self._save_error = ""
         self._dirty = asyncio.Event()
+        self._checks = CheckRuns(target, folder, clock, self.snapshot)
         self._refill()
 
     async def run(self) -> None:
@@ -76,6 +78,7 @@ class Session:
                 group.create_task(self._supervisor.run(), name="supervisor")
                 group.create_task(self._keep_assessing(), name="assess")
                 group.create_task(self._keep_saving(), name="save")
+                group.create_task(self._checks.run(), name="checks")
         finally:
             self._saver.close()
             self.conclude()
@@ -105,6 +108,8 @@ class Session:
             series=self.hub.series(),
             evidence=self._evidence,
             severity=self._severity,
+            checks=self._checks.runs,
+            offered=self._checks.offered,
             draft=DraftView(
                 text=self._draft.text,
                 version=self._draft.version,
@@ -119,6 +124,18 @@ class Session:
         """Takes the operator's text, made on top of `base_version`; it is on disk within a second."""
         self._draft.edit(text, base_version, number)
         self._dirty.set()
+
+    def start_check(self, run_id: int, name: str, values: Mapping[str, str]) -> None:
+        """Starts a check with a form's values; `Snapshot.checks` tells how it goes."""
+        self._checks.start(run_id, name, values)
+
+    def confirm_check(self, run_id: int) -> None:
+        """The operator agrees to what the run's question says."""
+        self._checks.confirm(run_id)
+
+    def cancel_check(self, run_id: int) -> None:
+        """Ends a run; what it had written is removed."""
+        self._checks.cancel(run_id)
 
     async def _keep_assessing(self) -> None:
         fill_at = 0.0
@@ -158,7 +175,8 @@ class Session:
 
     def _assess(self) -> tuple[Evidence, ...]:
         snapshot = self.snapshot()
-        evidence = assess(snapshot, self.target.config.thresholds, self.target.model.endpoint)
+        observed = assess(snapshot, self.target.config.thresholds, self.target.model.endpoint)
+        evidence = _newest((*observed, *self._checks.evidence))
         self._severity = severity_of(evidence)
         dated = tuple(self._dated(one, snapshot.at) for one in evidence)
         # While a source is silent its findings are unknown; only one that is over, or whose subject went, is forgotten.
@@ -208,3 +226,13 @@ class Session:
         if reason != self._save_error:
             log.error("the draft could not be saved to %s: %s", self._file.path, reason)
         self._save_error = reason
+
+
+def _newest(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """The newest of each id and subject, in the order in which they first come."""
+    found: dict[tuple[str, str], Evidence] = {}
+    for one in evidence:
+        held = found.get((one.id, one.subject))
+        if held is None or one.at > held.at:
+            found[one.id, one.subject] = one
+    return tuple(found.values())

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from infdiag_tui.app import InfdiagApp
@@ -47,6 +47,18 @@ class Watching:
     def edit_draft(self, text: str, base_version: int) -> int:
         """The engine's."""
         return self._engine.edit_draft(text, base_version)
+
+    def start_check(self, name: str, values: Mapping[str, str]) -> int:
+        """The engine's."""
+        return self._engine.start_check(name, values)
+
+    def confirm_check(self, run_id: int) -> None:
+        """The engine's."""
+        self._engine.confirm_check(run_id)
+
+    def cancel_check(self, run_id: int) -> None:
+        """The engine's."""
+        self._engine.cancel_check(run_id)
 
     def stop(self, timeout_s: float) -> bool:
         """It goes on."""

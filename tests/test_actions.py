@@ -12,7 +12,8 @@ from widgets.ink import plain
 
 
 def test_no_key_has_two_meanings_in_the_same_place() -> None:
-    keys = Counter((key, action.scope is Scope.EDITOR) for action in ACTIONS for key in action.keys)
+    apart = (Scope.EDITOR, Scope.CHECKS)
+    keys = Counter((key, action.scope if action.scope in apart else None) for action in ACTIONS for key in action.keys)
     assert [key for key, count in keys.items() if count > 1] == []
     assert len({action.id for action in ACTIONS}) == len(ACTIONS)
 
@@ -37,7 +38,7 @@ def test_each_panel_has_its_number() -> None:
     assert {f"panel.{slot.id}" for slot in PANELS} <= {action.id for action in in_palette()}
 
 
-def test_80_columns_hold_help_quit_pause_zoom_and_the_log_keys() -> None:
+def test_80_columns_hold_help_quit_checks_pause_zoom_and_the_log_filter() -> None:
     used = 0
     shown = ""
     for item in footer_items(editing=False, paused=False, zoomed=False):
@@ -46,7 +47,7 @@ def test_80_columns_hold_help_quit_pause_zoom_and_the_log_keys() -> None:
             break
         used += len(text)
         shown += text
-    for word in ("? help", "1-6 panel", "q quit", "space pause", "z zoom", "/ filter logs", "e next error"):
+    for word in ("? help", "1-6 panel", "q quit", "space pause", "z zoom", "/ filter logs", "c checks"):
         assert word in shown
     assert in_footer()[0].id == "help"
 

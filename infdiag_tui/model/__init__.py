@@ -4,7 +4,17 @@ Nothing here imports the rest of infdiag, NumPy or Textual, so that the first fr
 `..._at` are Unix seconds (UTC); durations carry their unit in the name.
 """
 
-from infdiag_tui.model.check import CheckResult, CheckStatus, Impact, Progress
+from infdiag_tui.model.check import (
+    CheckResult,
+    CheckRun,
+    CheckStatus,
+    FieldKind,
+    FormField,
+    Impact,
+    OfferedCheck,
+    Progress,
+    RunState,
+)
 from infdiag_tui.model.cluster import ClusterEvent, Container, Pod, PodGone, PodUsage, Termination
 from infdiag_tui.model.evidence import Evidence, Verdict
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
@@ -16,6 +26,7 @@ from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, SeriesV
 __all__ = [
     "PROBLEM_STATES",
     "CheckResult",
+    "CheckRun",
     "CheckStatus",
     "ClockReason",
     "ClusterEvent",
@@ -23,6 +34,8 @@ __all__ = [
     "DraftView",
     "ErrorKind",
     "Evidence",
+    "FieldKind",
+    "FormField",
     "GpuDevice",
     "GpuProcess",
     "Heartbeat",
@@ -34,6 +47,7 @@ __all__ = [
     "LogLine",
     "LogView",
     "Observation",
+    "OfferedCheck",
     "Phases",
     "Pod",
     "PodGone",
@@ -42,6 +56,7 @@ __all__ = [
     "Progress",
     "Quantile",
     "Reply",
+    "RunState",
     "Sample",
     "SeriesKey",
     "SeriesView",

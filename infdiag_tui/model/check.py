@@ -1,4 +1,4 @@
-"""What a check on demand is allowed to do, and what it comes back with."""
+"""What a check on demand is allowed to do, how it is offered, how far it is, and what it comes back with."""
 
 from __future__ import annotations
 
@@ -59,3 +59,86 @@ class CheckResult:
     artifacts: tuple[str, ...] = ()
     unreachable: bool = False
     """True when it failed because a target could not be reached."""
+
+
+class RunState(StrEnum):
+    """Where a check that was asked for stands."""
+
+    STARTING = "starting"
+    """Its parameters are being looked at."""
+    INVALID = "invalid"
+    """It did not start: `CheckRun.problems` says why, by parameter."""
+    ASKING = "asking"
+    """It waits for the operator's consent to `CheckRun.question`."""
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """One check that was asked for.
+
+    `problems` are sentences by parameter name, under the empty name what concerns several or a missing input. `notes`
+    are sentences on what could not be had (a cluster out of reach). `ended_at` is None until it is done or cancelled.
+    """
+
+    id: int
+    name: str
+    title: str
+    state: RunState
+    started_at: float
+    progress: Progress = Progress("starting")
+    result: CheckResult | None = None
+    ended_at: float | None = None
+    question: str = ""
+    impact: Impact = Impact.READ_ONLY
+    problems: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """True until it is refused, done or cancelled."""
+        return self.state in (RunState.STARTING, RunState.ASKING, RunState.RUNNING)
+
+
+class FieldKind(StrEnum):
+    """How a parameter is typed in."""
+
+    TEXT = "text"
+    SWITCH = "switch"
+    """`true` or `false`."""
+    CHOICE = "choice"
+    WORDS = "words"
+    """Several values, quoted as in a shell."""
+    PAIRS = "pairs"
+    """Several KEY=VALUE."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One parameter of a check as a form shows it: `value` as text, empty when only `default` applies."""
+
+    name: str
+    help: str
+    kind: FieldKind = FieldKind.TEXT
+    value: str = ""
+    default: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedCheck:
+    """A check on offer. `missing` says which input it lacks and which config key or flag gives it; empty: it can run.
+
+    `first`: the incident's symptom asks for it.
+    """
+
+    name: str
+    title: str
+    about: str
+    impact: Impact
+    step: int
+    first: bool = False
+    missing: str = ""
+    fields: tuple[FormField, ...] = ()

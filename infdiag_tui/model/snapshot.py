@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from infdiag_tui.model.check import CheckRun, OfferedCheck
 from infdiag_tui.model.cluster import ClusterEvent, Pod, PodUsage
 from infdiag_tui.model.evidence import Evidence
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
@@ -100,6 +101,10 @@ class Snapshot:
     severity: str = ""
     """The incident's severity by the evidence so far: `Critical`, `High`, `Medium`, or empty when nothing is wrong."""
     draft: DraftView = DraftView()
+    checks: tuple[CheckRun, ...] = ()
+    """The checks that were asked for, oldest first."""
+    offered: tuple[OfferedCheck, ...] | None = None
+    """The checks on offer, the symptom's first; None until they are known."""
 
     def source(self, name: str) -> SourceHealth:
         """The named source's health; one that was not configured is `OFF`."""

@@ -118,6 +118,18 @@ def footer_items(*, editing: bool, paused: bool, zoomed: bool) -> list[Item]:
     return [*items[:1], _key("", f"1-{len(PANELS)}", "panel"), *items[1:]]
 
 
+def check_items(*, offers: bool, stops: bool, asks: bool, reading: bool) -> list[Item]:
+    """The keys of the checks: by the part that has the focus and what its run is doing."""
+    enter = "open form" if offers else "answer" if asks else "details"
+    return [
+        *([] if reading else [_key("enter", "enter", enter)]),
+        _key("back", "esc", "stop the run" if stops else "lists" if reading else "back"),
+        _key("next_part(1)", "tab", "lists" if reading else "next part"),
+        _key("help", "?", "help"),
+        _key("app.quit", "ctrl+q", "quit"),
+    ]
+
+
 def _action_item(action: Action, label: str) -> Item:
     return _key(action.id, key_name(action.keys[0]), label)
 

@@ -18,6 +18,7 @@ _HEADINGS = {
     Scope.BOARD: "Keys while you are not typing",
     Scope.EVERYWHERE: "Keys that always work",
     Scope.LOGS: "Keys in the logs",
+    Scope.CHECKS: "Keys in the checks",
     Scope.EDITOR: "Keys in the report editor",
 }
 _MOVING = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from infdiag_tui.model import Snapshot, StartFailure
@@ -28,6 +29,23 @@ class EnginePort(Protocol):
         Returns:
             The edit's number; `DraftView.applied_edit` tells when the draft contains it.
         """
+        ...
+
+    def start_check(self, name: str, values: Mapping[str, str]) -> int:
+        """Asks for a check with a form's values as text, by parameter; what is left out keeps the config's value.
+
+        Returns:
+            The id under which `Snapshot.checks` tells how it goes: that the values are wrong, that it asks first,
+            how far it is, what it found.
+        """
+        ...
+
+    def confirm_check(self, run_id: int) -> None:
+        """Agrees to what a check that asks first is about to do."""
+        ...
+
+    def cancel_check(self, run_id: int) -> None:
+        """Ends a check, or declines what it asks."""
         ...
 
     def stop(self, timeout_s: float) -> bool:

@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from infdiag_tui.actions import ACTIONS, bound
 from infdiag_tui.clock import Clock
-from infdiag_tui.model import Snapshot, Verdict
+from infdiag_tui.model import CheckStatus, Snapshot, Verdict
 from infdiag_tui.screens.bar import Bar, footer_items, tab_items
 from infdiag_tui.screens.board import Board
 from infdiag_tui.screens.layout import Arrangement, arrangement_for, too_small_words
@@ -76,6 +76,8 @@ class TriageScreen(Screen[None]):
         self._frozen: Snapshot | None = None
         self._zoomed = False
         self._arrangement = Arrangement.SINGLE
+        self._typed: dict[str, dict[str, str]] = {}
+        self._open_checks: set[int] = set()
 
     def compose(self) -> ComposeResult:
         """Vitals and tabs above, the panels, the keys below."""
@@ -141,8 +143,17 @@ class TriageScreen(Screen[None]):
         if snapshot is not None:
             self.snapshot = snapshot
             self.board.draw(snapshot, now=now, paused=self.paused)
+            self._tell_ended(snapshot)
         self._vitals.draw(self.snapshot, now=now, pause=self._pause())
         self._draw_tabs()
+
+    def _tell_ended(self, snapshot: Snapshot) -> None:
+        """Says what became of a check that ended while the operator looked elsewhere."""
+        for run in snapshot.checks:
+            if run.id in self._open_checks and run.result is not None and self.is_current:
+                text = f"{run.title}: {run.result.status.value.upper()}: {run.result.summary}"
+                self.notify(text, severity="information" if run.result.status is CheckStatus.OK else "warning")
+        self._open_checks = {run.id for run in snapshot.checks if run.is_open}
 
     @property
     def paused(self) -> bool:
@@ -269,6 +280,20 @@ class TriageScreen(Screen[None]):
 
         panel = self.board.active_panel
         self.app.push_screen(HelpScreen(panel.panel_title, str(panel.HELP or ""), panel.explanations))
+
+    def action_checks(self) -> None:
+        """Opens the checks."""
+        from infdiag_tui.screens.checks import ChecksScreen
+
+        self.app.push_screen(
+            ChecksScreen(
+                self._engine,
+                self._clock,
+                typed=self._typed,
+                refresh_s=self._refresh_s,
+                ascii_only=self._ascii_only,
+            )
+        )
 
     def action_log_filter(self) -> None:
         """Goes to the logs and opens their filter."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Mapping
 
 from infdiag_tui.model import (
     ClockReason,
@@ -81,6 +82,9 @@ class ScriptedEngine:
         self.stops: list[float] = []
         self.edits: list[tuple[str, int]] = []
         self.apply_edits = True
+        self.started_checks: list[tuple[str, dict[str, str]]] = []
+        self.confirmed: list[int] = []
+        self.cancelled: list[int] = []
 
     def start(self) -> None:
         self.started.set()
@@ -98,6 +102,16 @@ class ScriptedEngine:
             draft = self.latest.draft
             self.set_draft(dataclasses.replace(draft, text=text, version=draft.version + 1, applied_edit=number))
         return number
+
+    def start_check(self, name: str, values: Mapping[str, str]) -> int:
+        self.started_checks.append((name, dict(values)))
+        return len(self.started_checks)
+
+    def confirm_check(self, run_id: int) -> None:
+        self.confirmed.append(run_id)
+
+    def cancel_check(self, run_id: int) -> None:
+        self.cancelled.append(run_id)
 
     def stop(self, timeout_s: float) -> bool:
         self.stops.append(timeout_s)

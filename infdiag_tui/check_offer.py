@@ -1,0 +1,43 @@
+"""Which checks are on offer in an incident, in which order, and why one of them cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from checks.base import Check, CheckContext
+from infdiag_tui.check_form import FormError, form_fields, read_form
+from infdiag_tui.model import OfferedCheck
+from infdiag_tui.targets import Target
+from infdiag_tui.text import clean, one_line
+
+_ABOUT = 1000
+
+
+def offer(checks: Iterable[Check[Any]], target: Target, context: CheckContext) -> tuple[OfferedCheck, ...]:
+    """The checks, those of the symptom first, then by step of the protocol, companions last. Looks at files."""
+    found = [_offered(check, target, context) for check in checks]
+    return tuple(sorted(found, key=lambda one: (not one.first, one.step or 99)))
+
+
+def _offered(check: Check[Any], target: Target, context: CheckContext) -> OfferedCheck:
+    configured: Mapping[str, Any] = target.model.checks.get(check.name, {})
+    return OfferedCheck(
+        name=check.name,
+        title=one_line(check.title),
+        about=one_line((check.__doc__ or check.title).split("\n\n")[0], _ABOUT),
+        impact=check.impact,
+        step=check.step,
+        first=bool(target.symptom) and target.symptom in check.symptoms,
+        missing=one_line(clean(_missing(check, configured, target, context)), _ABOUT),
+        fields=form_fields(check.params, configured),
+    )
+
+
+def _missing(check: Check[Any], configured: Mapping[str, Any], target: Target, context: CheckContext) -> str:
+    try:
+        params = read_form(check.params, configured, {})
+    except FormError as error:
+        where = f"[models.{target.model_name}.checks.{check.name}]"
+        return "; ".join(f"{name or where}: {text}" for name, text in error.problems.items())
+    return check.missing(params, context)
