@@ -95,7 +95,7 @@ class FormScreen(ModalScreen[int | None]):
                 compact=True,
             )
         default = f"default {field.default}" if field.default else _HINTS.get(field.kind, "not set")
-        return Input(text, placeholder=flat(default), compact=True)
+        return Input(text, placeholder=flat(default), select_on_focus=False, compact=True)
 
     def _problem(self, name: str, text: str) -> Static:
         shown = Static(Content(flat(text)), classes="form-problem" if name else "form-problem form-whole")

@@ -18,6 +18,8 @@ from infdiag_tui.screens.checks import ChecksScreen
 from infdiag_tui.screens.triage import TriageScreen
 from tests.screens.check_samples import asking, done, picture, refused, running
 from tests.screens.scripted import ManualClock, ScriptedEngine
+from widgets.canvas import LineCanvas
+from widgets.ink import plain
 
 SIZES = [(80, 24), (120, 40)]
 
@@ -70,7 +72,7 @@ class Console:
 async def checks(size: tuple[int, int] = (120, 40), snapshot: Snapshot | None = None) -> AsyncIterator[Console]:
     engine = ScriptedEngine(snapshot or picture())
     app = InfdiagApp(engine, title="fraud-scorer", clock=ManualClock(), refresh_s=60.0)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         found = Console(app, engine, pilot)
         await found.until(lambda: app.triage is not None and engine.started.is_set())
         assert app.triage is not None
@@ -207,7 +209,9 @@ async def test_the_outcome_is_readable_with_evidence_tables_and_files(size: tupl
         assert "amount [/x]" in text
         assert "0.3123" in text
         await found.press("end")
-        assert "02-drift/drift.json" in found.flat
+        lines = found.checks.query_one("#detail", LineCanvas).lines
+        assert "".join(plain(row) for row in lines).endswith("checks/02-drift/drift.json")
+        assert "Files" in text or "Files" in found.text()
         await found.press("escape")
         assert found.focus == "runs"
         assert found.engine.cancelled == []
