@@ -52,7 +52,8 @@ def offer_lines(offered: Sequence[OfferedCheck], width: int, glyphs: Glyphs) -> 
 def _offer_line(one: OfferedCheck, width: int, glyphs: Glyphs) -> Line:
     sign = Span(f"{glyphs.cursor} " if one.first else "  ", Tone.MARK)
     step = f"step {one.step}" if one.step else ""
-    facts = f" {glyphs.dot} ".join(part for part in (step, _SHORT_IMPACT[one.impact]) if part)
+    symptom = "for this symptom" if one.first else ""
+    facts = f" {glyphs.dot} ".join(part for part in (step, _SHORT_IMPACT[one.impact], symptom) if part)
     title_width = min(28, max(12, width - 20))
     if one.missing:
         return line(sign, Span(columns(one.title, title_width), Tone.DIM), Span(f" needs: {one.missing}", Tone.DIM))
@@ -170,7 +171,9 @@ def evidence_lines(one: Evidence, now: float, width: int, glyphs: Glyphs) -> lis
         line(Span(head if number == 0 else " " * len(head), _VERDICT_TONES[one.verdict]), text)
         for number, text in enumerate(wrap(one.statement, max(8, width - len(head))))
     ]
-    basis = detail(one, now, glyphs)
+    # A bare value is in the statement already.
+    told = one.threshold is not None or one.sample_size is not None or one.since is not None
+    basis = detail(one, now, glyphs) if told else ""
     return rows + [line(" " * len(head), Span(text, Tone.DIM)) for text in wrap(basis, max(8, width - len(head)))]
 
 

@@ -233,7 +233,7 @@ class ChecksScreen(Screen[None]):
             self._leave_detail()
             return
         parts = [self._offers, self._runs, *([self._detail] if self.has_class("-wide") else [])]
-        at = parts.index(self.focused) if self.focused in parts else 0  # type: ignore[arg-type] # None is not in it
+        at = parts.index(self.focused) if self.focused in parts else 0
         self.set_focus(parts[(at + step) % len(parts)])
 
     def _leave_detail(self) -> None:
