@@ -19,7 +19,7 @@ from widgets import units
 from widgets.bars import bar
 from widgets.findings import detail
 from widgets.glyphs import Glyphs
-from widgets.ink import Line, Span, Tone, cells, clip, columns, line, wrap
+from widgets.ink import Line, Span, Tone, cells, clip, columns, line, line_cells, wrap
 from widgets.result_table import result_lines
 
 _STATUS_TONES = {
@@ -42,10 +42,11 @@ IMPACT_WORDS = {
 }
 _SHORT_IMPACT = {Impact.READ_ONLY: "", Impact.LOAD: "load", Impact.EXEC: "exec"}
 _BAR = 10
+_NAME = 14
 
 
 def offer_lines(offered: Sequence[OfferedCheck], width: int, glyphs: Glyphs) -> list[Line]:
-    """One line per check: a sign for the symptom's own, title, step, impact; dim with the reason where input lacks."""
+    """One line per check: a sign for the symptom's own, name, title, step, impact; dim with what it lacks."""
     return [_offer_line(one, width, glyphs) for one in offered]
 
 
@@ -54,21 +55,22 @@ def _offer_line(one: OfferedCheck, width: int, glyphs: Glyphs) -> Line:
     step = f"step {one.step}" if one.step else ""
     symptom = "for this symptom" if one.first else ""
     facts = f" {glyphs.dot} ".join(part for part in (step, _SHORT_IMPACT[one.impact], symptom) if part)
-    title_width = min(28, max(12, width - 20))
+    tone = Tone.DIM if one.missing else Tone.STRONG
+    head = line(sign, Span(columns(one.name, _NAME), tone), " ")
     if one.missing:
-        return line(sign, Span(columns(one.title, title_width), Tone.DIM), Span(f" needs: {one.missing}", Tone.DIM))
-    return line(sign, Span(columns(one.title, title_width), Tone.STRONG), Span(f" {facts}", Tone.DIM))
+        return line(head, Span(f"needs: {one.missing}", Tone.DIM))
+    title = clip(one.title, max(12, width - line_cells(head) - cells(facts) - 2))
+    return line(head, title, Span(f"  {facts}", Tone.DIM))
 
 
 def run_lines(runs: Sequence[CheckRun], now: float, width: int, glyphs: Glyphs) -> list[Line]:
-    """One line per run: where it stands in a sign and a word, its title, progress or summary."""
+    """One line per run: where it stands in a sign and a word, its name, progress or summary."""
     return [_run_line(run, now, width, glyphs) for run in runs]
 
 
 def _run_line(run: CheckRun, now: float, width: int, glyphs: Glyphs) -> Line:
     sign, word, tone = standing(run, glyphs)
-    title = Span(columns(run.title, min(20, max(10, width // 3))), Tone.STRONG)
-    head = line(Span(f"{sign} {word:<9} ", tone), title, " ")
+    head = line(Span(f"{sign} {word:<9} ", tone), Span(columns(run.name, min(_NAME, width // 4)), Tone.STRONG), " ")
     if run.state is RunState.RUNNING:
         share = run.progress.share
         # Without a known share there is no bar: an empty one would say that nothing is done.
@@ -129,9 +131,8 @@ def run_detail(run: CheckRun, now: float, width: int, glyphs: Glyphs) -> list[Li
     sign, word, tone = standing(run, glyphs)
     end = run.ended_at if run.ended_at is not None else now
     took = units.duration(max(0.0, end - run.started_at))
-    rows: list[Line] = [
-        line(Span(run.title, Tone.STRONG), "  ", Span(f"{sign} {word}", tone), Span(f"  {took}", Tone.DIM))
-    ]
+    rows: list[Line] = [line(Span(f"{sign} {word}", tone), Span(f"  {run.name}  {took}", Tone.DIM))]
+    rows += _wrapped(run.title, width, Tone.STRONG)
     if run.state is RunState.RUNNING:
         share = run.progress.share
         if share is not None:

@@ -30,37 +30,40 @@ def result_lines(result: Mapping[str, Any], width: int, glyphs: Glyphs) -> list[
 
 
 def table_lines(title: str, records: Sequence[Mapping[str, Any]], width: int, glyphs: Glyphs) -> list[Line]:
-    """A table as wide as fits; the names of columns that do not fit stand below."""
+    """A table; columns beyond the width follow in further blocks, each with the first column again."""
     shown = records[:MOST_ROWS]
     names = list(dict.fromkeys(name for record in shown for name in record))
     texts = [[cell(record.get(name), glyphs) for name in names] for record in shown]
     numeric = [all(_is_number(record.get(name)) for record in shown) for name in names]
     widths = [
-        min(_WIDEST, max([cells(flat(str(name))), *(cells(row[at]) for row in texts)])) for at, name in enumerate(names)
+        min(_WIDEST, width, max([cells(flat(str(name))), *(cells(row[at]) for row in texts)]))
+        for at, name in enumerate(names)
     ]
-    fitting, used = 0, 0
-    for size in widths:
-        used += size + (_GAP if fitting else 0)
-        if used > width and fitting:
-            break
-        fitting += 1
-    kept = range(fitting)
-    widths = [min(size, width) for size in widths]
-
-    def row(values: Sequence[str]) -> str:
-        parts = [columns(values[at], widths[at], right=numeric[at]) for at in kept]
-        return (" " * _GAP).join(parts).rstrip()
-
     rows: list[Line] = [line(Span(f"{title} ({len(records):,})", Tone.STRONG))]
-    rows += [line(Span(row([str(name) for name in names]), Tone.HEAD)), *(line(row(values)) for values in texts)]
-    notes = []
+    for number, block in enumerate(_blocks(widths, width)):
+
+        def row(values: Sequence[str], block: Sequence[int] = block) -> str:
+            parts = [columns(values[at], widths[at], right=numeric[at]) for at in block]
+            return (" " * _GAP).join(parts).rstrip()
+
+        rows += [()] if number else []
+        rows += [line(Span(row([str(name) for name in names]), Tone.HEAD)), *(line(row(values)) for values in texts)]
     if len(records) > len(shown):
-        notes.append(f"{len(records) - len(shown):,} more rows")
-    if fitting < len(names):
-        notes.append(f"no room for {', '.join(str(name) for name in names[fitting:])}")
-    if notes:
-        rows += [line(Span(text, Tone.DIM)) for text in wrap(f"{'; '.join(notes)}: see --json.", width)]
+        rows.append(line(Span(f"{len(records) - len(shown):,} more rows: see infdiag check --json.", Tone.DIM)))
     return rows
+
+
+def _blocks(widths: Sequence[int], width: int) -> list[list[int]]:
+    """The columns by block; where even two do not fit, one at a time."""
+    blocks: list[list[int]] = []
+    for at, size in enumerate(widths):
+        used = sum(widths[other] + _GAP for other in blocks[-1]) if blocks else 0
+        if blocks and used + size <= width:
+            blocks[-1].append(at)
+        else:
+            again = blocks and widths[0] + _GAP + size <= width
+            blocks.append([0, at] if again else [at])
+    return blocks
 
 
 def cell(value: Any, glyphs: Glyphs) -> str:
@@ -74,7 +77,7 @@ def cell(value: Any, glyphs: Glyphs) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, str):
-        return clip(value, _MOST_TEXT)
+        return clip(value, _MOST_TEXT) or glyphs.missing
     return clip(json.dumps(value, default=str, ensure_ascii=False), _MOST_TEXT)
 
 

@@ -150,7 +150,7 @@ class TriageScreen(Screen[None]):
     def _tell_ended(self, snapshot: Snapshot) -> None:
         """Says what became of a check that ended while the operator looked elsewhere."""
         for run in snapshot.checks:
-            if run.id in self._open_checks and run.result is not None and self.is_current:
+            if run.id in self._open_checks and run.result is not None and self.app.screen is self:
                 text = f"{run.title}: {run.result.status.value.upper()}: {run.result.summary}"
                 self.notify(text, severity="information" if run.result.status is CheckStatus.OK else "warning")
         self._open_checks = {run.id for run in snapshot.checks if run.is_open}
