@@ -83,10 +83,11 @@ async def _watched(
         await asyncio.gather(running, return_exceptions=True)
 
 
-def looking_context(target: Target, folder: Path, pods: Iterable[Pod]) -> CheckContext:
-    """A context for asking what checks lack, made from the pods known so far; nothing may be run with it."""
+def looking_context(target: Target, folder: Path, snapshot: Snapshot) -> CheckContext:
+    """A context for asking what checks lack, made from what is known so far; nothing may be run with it."""
     context = StreamContext(clock=SystemClock(), user_agent=f"infdiag/{__version__}")
-    made = _context(target, folder, context, _reached(target, pods))
+    made = _context(target, folder, context, _reached(target, snapshot.pods))
+    made = dataclasses.replace(made, snapshot=snapshot)
     endpoint = target.model.endpoint
     # A sender opens nothing before it is first used.
     return made if endpoint is None else dataclasses.replace(made, sender=EndpointSender(endpoint, context.user_agent))

@@ -65,6 +65,7 @@ class CheckRuns:
         self._consents: dict[int, asyncio.Event] = {}
         self._evidence: dict[tuple[str, str], Evidence] = {}
         self._over = False
+        self._wanted = asyncio.Event()
         self.offered: tuple[OfferedCheck, ...] | None = None
         """The checks on offer; None until they are known."""
 
@@ -79,8 +80,9 @@ class CheckRuns:
         return tuple(self._evidence.values())
 
     async def run(self) -> None:
-        """Keeps the offer up to date until cancelled; then every check is cancelled, too."""
+        """Keeps the offer, once wanted, up to date until cancelled; then every check is cancelled, too."""
         try:
+            await self._wanted.wait()
             while True:
                 await self._look()
                 await asyncio.sleep(OFFER_EVERY_S)
@@ -93,6 +95,10 @@ class CheckRuns:
                 for task in left:
                     log.error("%s did not end within %.0f s", task.get_name(), END_WITHIN_S)
             self._thread.close()
+
+    def offer(self) -> None:
+        """From now on `offered` is kept up to date; where nobody looks, the checks need not be imported."""
+        self._wanted.set()
 
     def start(self, run_id: int, name: str, values: Mapping[str, str]) -> None:
         """Starts a check with a form's values; what is wrong with them becomes the run's `problems`."""
@@ -118,17 +124,17 @@ class CheckRuns:
             task.cancel()
 
     async def _look(self) -> None:
-        pods = self._picture().pods
+        picture = self._picture()
         try:
-            self.offered = await self._thread.call(lambda: self._offer(pods), timeout_s=DISK_TIMEOUT_S)
+            self.offered = await self._thread.call(lambda: self._offer(picture), timeout_s=DISK_TIMEOUT_S)
         except StuckCallError as error:
             log.warning("the checks on offer may be out of date: %s", error)
         except Exception:
             # A check of another package may fail in any way; the incident goes on.
             log.exception("the checks on offer cannot be told")
 
-    def _offer(self, pods: Any) -> tuple[OfferedCheck, ...]:
-        return offer(all_checks().values(), self._target, looking_context(self._target, self._folder, pods))
+    def _offer(self, picture: Snapshot) -> tuple[OfferedCheck, ...]:
+        return offer(all_checks().values(), self._target, looking_context(self._target, self._folder, picture))
 
     async def _supervised(self, run_id: int, name: str, values: Mapping[str, str]) -> None:
         place = self._folder / "checks" / f"{run_id:02d}-{name}"
@@ -158,7 +164,7 @@ class CheckRuns:
         except FormError as error:
             self._refuse(run_id, error.problems)
             return
-        known = looking_context(self._target, self._folder, self._picture().pods)
+        known = looking_context(self._target, self._folder, self._picture())
         missing = await self._thread.call(lambda: check.missing(params, known), timeout_s=DISK_TIMEOUT_S)
         if missing:
             self._refuse(run_id, {"": missing})
@@ -173,7 +179,7 @@ class CheckRuns:
         def say(text: str) -> None:
             self._update(run_id, notes=(*self._runs[run_id].notes, one_line(clean(text), _SENTENCE)))
 
-        async with check_context(self._target, place, report, confirmed=False, say=say) as bare:
+        async with check_context(self._target, place, report, confirmed=False, watch_s=0.0, say=say) as bare:
             context = dataclasses.replace(bare, snapshot=self._picture())
             asks = check.impact_of(params) is not Impact.READ_ONLY
             if asks:

@@ -140,6 +140,7 @@ class Engine:
             self._failure = StartFailure(str(error), USAGE)
             return
         self._session = session
+        session.offer_checks()
         self._latest = session.snapshot()
         running = asyncio.create_task(session.run(), name="session")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")

@@ -125,6 +125,10 @@ class Session:
         self._draft.edit(text, base_version, number)
         self._dirty.set()
 
+    def offer_checks(self) -> None:
+        """From now on `Snapshot.offered` tells which checks can be run."""
+        self._checks.offer()
+
     def start_check(self, run_id: int, name: str, values: Mapping[str, str]) -> None:
         """Starts a check with a form's values; `Snapshot.checks` tells how it goes."""
         self._checks.start(run_id, name, values)

@@ -94,6 +94,7 @@ def session(folder: Path, **checks: Mapping[str, Any]) -> Session:
 @asynccontextmanager
 async def running(one: Session) -> AsyncIterator[Session]:
     task = asyncio.create_task(one.run())
+    one.offer_checks()
     try:
         await eventually(lambda: one.snapshot().offered is not None)
         yield one
@@ -122,6 +123,22 @@ async def test_the_symptoms_checks_come_first_and_one_that_lacks_something_says_
         assert offered[1].missing == ""
         assert offered[1].impact is Impact.LOAD
         assert offered[0].about == "Counts the lines of a file."
+
+
+async def test_where_nobody_asks_for_an_offer_no_check_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def boom() -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("infdiag_tui.check_runs.all_checks", boom)
+    one = session(tmp_path)
+    task = asyncio.create_task(one.run())
+    await eventually(lambda: one.snapshot().draft.saved_at is not None)
+    assert one.snapshot().offered is None
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_the_form_has_the_configs_values_in_place_and_the_defaults_beside(tmp_path: Path) -> None:

@@ -126,8 +126,8 @@ async def test_enter_shows_the_form_with_the_configs_values_and_starts_with_what
         await found.press("enter")
         assert len(found.engine.started_checks) == 1
         await found.tell(running())
-        await found.until(lambda: found.shows(ChecksScreen))
-        assert found.focus == "runs"
+        await found.until(lambda: found.shows(ChecksScreen) and found.focus == "runs")
+        await found.pilot.pause()
         assert "running" in found.text()
         assert "40%" in found.text()
         assert "[b]400[/b]" in found.text()
