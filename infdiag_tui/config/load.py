@@ -117,7 +117,7 @@ def explain(problem: Mapping[str, Any], schema: type[BaseModel]) -> str:
     got = problem.get("input")
     # Whatever was meant to be a header's value may be a token.
     hidden = isinstance(got, Mapping | list) or "headers" in place
-    shown = "" if hidden else one_line(clean(f" (got {got!r})"), _SHOWN)
+    shown = "" if hidden else " " + one_line(clean(f"(got {got!r})"), _SHOWN)
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{key}: {clean(message)}{shown}."
 

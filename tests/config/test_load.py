@@ -50,7 +50,7 @@ def test_a_good_file_loads_with_defaults_and_absolute_paths(tmp_path: Path) -> N
         ('[models.m.endpoint]\nurl = "ftp://a/"', ("models.m.endpoint.url", "no http:// or https:// URL")),
         (
             '[models.m.endpoint]\nurl = "http://a/"\nrate_per_s = 5000',
-            ("models.m.endpoint.rate_per_s", "less than or equal to 50", "got 5000"),
+            ("models.m.endpoint.rate_per_s", "less than or equal to 50 (got 5000"),
         ),
         ('[models.m.endpoint]\nurl = ""', ("models.m.endpoint.url", "no http:// or https:// URL")),
         ('[models.m.endpoint]\nurl = "http:///p"', ("models.m.endpoint.url", "names no host")),
