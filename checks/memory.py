@@ -69,7 +69,7 @@ class MemoryCheck(Check[MemoryParams]):
 
     name = "memory"
     title = "Memory growth"
-    step = 4
+    step = 0
     impact = Impact.READ_ONLY
     symptoms = ("oom",)
     params = MemoryParams

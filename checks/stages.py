@@ -86,7 +86,7 @@ class StagesCheck(Check[StagesParams]):
 
     name = "stages"
     title = "Stages of a request"
-    step = 4
+    step = 3
     impact = Impact.READ_ONLY
     symptoms = ("slow-inference", "latency-variance")
     params = StagesParams
