@@ -27,6 +27,17 @@ class PatientDriver(LinuxDriver):
     behind = False
     """True once output was left out."""
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """The terminal's own word; a COLUMNS that some shell exported long ago would never follow a resize."""
+        for number in (self.fileno, 1, 2):
+            try:
+                width, height = os.get_terminal_size(number)
+            except OSError:
+                continue
+            if width and height:
+                return width, height
+        return super()._get_terminal_size()
+
     def run_input_thread(self) -> None:
         """Reads keys, mouse and pastes until the application ends or the terminal is gone."""
         terminal = TerminalInput(debug=self._debug)

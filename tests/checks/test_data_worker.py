@@ -65,9 +65,10 @@ async def test_errors_come_back_in_words(function: str, says: str) -> None:
 
 
 async def test_a_worker_that_takes_too_long_is_ended() -> None:
+    before = set(psutil.Process().children())
     with pytest.raises(CheckError, match="longer than 2 s"):
         await in_child(f"{HERE}:stuck", {}, lambda _: None, limit_s=2)
-    assert not psutil.Process(os.getpid()).children()
+    assert set(psutil.Process().children()) <= before
 
 
 async def test_a_worker_ends_itself_when_its_parent_is_killed(tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ def test_a_wide_terminal_shows_every_panel(home: Path, columns: int, rows: int) 
         screen.wait_for("quiet", "GPU", "Machine", "Pods", "Latency", "Logs", "Findings", "Report draft")
 
 
+def test_the_terminals_own_size_counts_not_an_exported_one(home: Path) -> None:
+    with Console(home=home, columns=120, rows=40, env={"COLUMNS": "80", "LINES": "24"}) as screen:
+        screen.wait_for("Machine", "Report draft")
+
+
 def test_a_narrow_terminal_shows_one_panel_and_tabs(home: Path) -> None:
     with Console(home=home, columns=80, rows=24) as screen:
         screen.wait_for("quiet", "Nothing over a threshold", "[5 Findings]")
