@@ -94,6 +94,7 @@ def compare(ours: list[float], theirs: list[float]) -> bool:
 
 
 def main() -> int:
+    """Compares both clients on one server; 1 where they differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url")
     parser.add_argument("--body", default="", help="JSON to post; without it both send GET")

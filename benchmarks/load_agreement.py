@@ -138,6 +138,7 @@ async def serve(delay_s: float) -> None:
 
 
 def main() -> int:
+    """Compares the check with ab and hey; 1 where they differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="", help="default: a server of its own")
     parser.add_argument("--body", default='{"x": [1, 2, 3]}', help="JSON to post")

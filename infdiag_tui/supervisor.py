@@ -60,6 +60,7 @@ class _Watch:
         self.state, self.reason, self.remedy = state, reason, remedy
 
     def health(self, now: float) -> SourceHealth:
+        """The stream's state as of `now`, with what its aspects say and with its age taken into account."""
         state, reason, remedy, since = self.state, self.reason, self.remedy, self.since
         troubled = [status for status in self.aspects.values() if status.state in PROBLEM_STATES]
         if state is SourceState.LIVE and troubled:

@@ -58,11 +58,15 @@ def table_lines(view: LatencyView, width: int, verdicts: Judged, glyphs: Glyphs)
 
 
 def jitter_words(window: LatencyWindow, glyphs: Glyphs) -> str:
-    """p99 over p50, marked as a lower bound where p99 is no figure."""
-    if window.jitter is None:
+    """p99 over p50; where p99 is no figure, what the ends of both intervals prove, if they prove anything."""
+    p50, p99 = window.p50, window.p99
+    if window.jitter is None or p50 is None or p99 is None:
         return units.NOT_AVAILABLE
-    bound = "" if window.p99 is not None and window.p99.is_figure else glyphs.at_least + " "
-    return f"{bound}{units.short(window.jitter)}{glyphs.times} p50"
+    if p99.is_figure:
+        return f"{units.short(window.jitter)}{glyphs.times} p50"
+    if p99.low_ms is None or not p50.high_ms:
+        return units.NOT_AVAILABLE
+    return f"{glyphs.at_least} {units.short(p99.low_ms / p50.high_ms)}{glyphs.times} p50"
 
 
 def _windows_that_fit(windows: Sequence[LatencyWindow], width: int) -> tuple[Sequence[LatencyWindow], int]:

@@ -90,10 +90,17 @@ def test_failures_in_words(failure: Reply, words: str) -> None:
     assert error_words(failure) == words
 
 
-def test_jitter_is_a_lower_bound_where_p99_is_none() -> None:
+def test_jitter_is_what_the_intervals_prove_where_p99_is_no_figure() -> None:
     text = "\n".join(drawn(latency_view(), 96, 28))
-    assert "≥ 40.5× p50" in text
+    assert "≥ 3.13× p50" in text  # p99 is at least 410 ms and p50 at most 131 ms
+    assert "40.5×" not in text
     assert " 7.2× p50" in text
+
+
+def test_jitter_that_nothing_bounds_is_not_available() -> None:
+    few = replace(windows()[0], p50=Quantile(123.4, 118.0, None))
+    rows = drawn(replace(latency_view(), windows=(few,)), 96, 28)
+    assert next(row.split()[1] for row in rows if row.startswith("jitter")) == "n/a"
 
 
 def test_tokens_are_told_where_there_are_any() -> None:
