@@ -16,6 +16,7 @@ from infdiag_tui.model.check import (
     RunState,
 )
 from infdiag_tui.model.cluster import ClusterEvent, Container, Pod, PodGone, PodUsage, Termination
+from infdiag_tui.model.diagnosis import Argument, Diagnosis, Hypothesis, HypothesisStatus, NextCheck
 from infdiag_tui.model.evidence import Evidence, Verdict
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import ErrorKind, LatencyView, LatencyWindow, Phases, Quantile, Reply
@@ -25,12 +26,14 @@ from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, SeriesV
 
 __all__ = [
     "PROBLEM_STATES",
+    "Argument",
     "CheckResult",
     "CheckRun",
     "CheckStatus",
     "ClockReason",
     "ClusterEvent",
     "Container",
+    "Diagnosis",
     "DraftView",
     "ErrorKind",
     "Evidence",
@@ -40,12 +43,15 @@ __all__ = [
     "GpuProcess",
     "Heartbeat",
     "HostState",
+    "Hypothesis",
+    "HypothesisStatus",
     "Impact",
     "IncidentInfo",
     "LatencyView",
     "LatencyWindow",
     "LogLine",
     "LogView",
+    "NextCheck",
     "Observation",
     "OfferedCheck",
     "Phases",
