@@ -2,7 +2,7 @@
 
 Each cause starts from a prior in log-odds that follows the core principle (infrastructure, pipeline and data before the
 model) and the symptom; each rule that the evidence meets adds or takes its weight. That is the naive-Bayes form of the
-weight of evidence (I. J. Good, Probability and the Weighing of Evidence, 1950): transparent, and every step can be shown.
+weight of evidence (I. J. Good, Probability and the Weighing of Evidence, 1950): transparent, and every step is shown.
 Weights that restate one measurement would count it twice, so of the rules on one evidence id only the strongest counts
 on each side.
 """
