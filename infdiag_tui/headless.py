@@ -16,7 +16,16 @@ from typing import Any
 
 from infdiag_tui import exit_codes
 from infdiag_tui.clock import utc_text
-from infdiag_tui.model import Evidence, Snapshot, SourceHealth, SourceState, Verdict
+from infdiag_tui.model import (
+    Argument,
+    Evidence,
+    Hypothesis,
+    HypothesisStatus,
+    Snapshot,
+    SourceHealth,
+    SourceState,
+    Verdict,
+)
 from infdiag_tui.session import ENGINE, Session
 from infdiag_tui.text import one_line
 
@@ -154,16 +163,23 @@ def exit_code(snapshot: Snapshot) -> int:
 
 
 def document(snapshot: Snapshot) -> dict[str, Any]:
-    """The JSON document of a triage; hypotheses are empty and the root cause null until something names one."""
-    incident = snapshot.incident
+    """The JSON document of a triage; the root cause is null until one is confirmed."""
+    incident, diagnosis = snapshot.incident, snapshot.diagnosis
     return {
         "model": incident.model,
-        "symptom": incident.symptom or None,
+        "symptom": diagnosis.symptom or incident.symptom or None,
+        "symptom_inferred": diagnosis.symptom_inferred,
         "severity": snapshot.severity or None,
+        "severity_rule": diagnosis.severity_rule or None,
         "started": _iso(incident.started_at),
         "duration_s": round(snapshot.at - incident.started_at, 3),
-        "hypotheses": [],
-        "root_cause": None,
+        "onset": _iso(diagnosis.onset_at),
+        "onset_source": diagnosis.onset_source or None,
+        "hypotheses": [hypothesis_fields(one) for one in diagnosis.hypotheses],
+        "root_cause": diagnosis.root_cause.cause if diagnosis.root_cause else None,
+        "root_causes": [one.cause for one in diagnosis.root_causes],
+        "conflict": diagnosis.conflict or None,
+        "next_checks": [dataclasses.asdict(one) for one in diagnosis.next_checks],
         "evidence": [evidence_fields(one) for one in snapshot.evidence],
         "sources": {
             name: {
@@ -191,6 +207,35 @@ def evidence_fields(evidence: Evidence) -> dict[str, Any]:
     return {**finite, "verdict": evidence.verdict.value, "at": _iso(evidence.at), "since": _iso(evidence.since)}
 
 
+def hypothesis_fields(one: Hypothesis) -> dict[str, Any]:
+    """A hypothesis as JSON fields."""
+    return {
+        "cause": one.cause,
+        "title": one.title,
+        "component": one.component,
+        "status": one.status.value,
+        "score": one.score,
+        "reason": one.reason,
+        "evidence_for": [_argument_fields(argument) for argument in one.evidence_for],
+        "evidence_against": [_argument_fields(argument) for argument in one.evidence_against],
+        "next_check": one.next_check or None,
+        "because_of": one.because_of or None,
+        "since": _iso(one.since),
+    }
+
+
+def _argument_fields(argument: Argument) -> dict[str, Any]:
+    return {
+        "id": argument.evidence.id,
+        "subject": argument.evidence.subject,
+        "statement": argument.evidence.statement,
+        "verdict": argument.evidence.verdict.value,
+        "weight": argument.weight,
+        "decisive": argument.decisive,
+        "because": argument.because,
+    }
+
+
 def _iso(at: float | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
@@ -204,6 +249,7 @@ def summary(snapshot: Snapshot) -> str:
         f"watched {snapshot.at - snapshot.incident.started_at:.0f} s from {utc_text(snapshot.incident.started_at)}",
         "",
     ]
+    lines += _diagnosis_lines(snapshot)
     lines += [
         f"  {one.verdict.value:7}  {one_line(one.statement)}"
         for one in snapshot.evidence
@@ -218,6 +264,21 @@ def summary(snapshot: Snapshot) -> str:
     unsaved = "NOT saved to " if snapshot.draft.save_error else ""
     lines += ["", f"report: {unsaved}{snapshot.draft.path}"]
     return "\n".join(lines)
+
+
+def _diagnosis_lines(snapshot: Snapshot) -> list[str]:
+    diagnosis = snapshot.diagnosis
+    lines = [f"  root cause: {one.title} ({one.component}): {one.reason}" for one in diagnosis.root_causes]
+    likely = [one for one in diagnosis.hypotheses if one.status is HypothesisStatus.LIKELY and not one.because_of]
+    for one in likely[:3]:
+        next_check = f"; to settle it: infdiag check {one.next_check}" if one.next_check else ""
+        lines.append(f"  likely: {one.title} ({one.component}): {one.reason}{next_check}")
+    if diagnosis.conflict:
+        lines.append(f"  contradictory: {diagnosis.conflict}")
+    if not lines and snapshot.severity and diagnosis.next_checks:
+        best = diagnosis.next_checks[0]
+        lines.append(f"  no cause stands out; next: infdiag check {best.check}, which {best.reason}")
+    return [*map(one_line, lines), ""] if lines else []
 
 
 def run(session: Session, duration_s: float, *, as_json: bool) -> int:

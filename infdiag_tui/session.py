@@ -11,9 +11,11 @@ from pathlib import Path
 
 from infdiag_tui.check_runs import CheckRuns
 from infdiag_tui.clock import Clock
-from infdiag_tui.findings import assess, severity_of
+from infdiag_tui.diagnosis import diagnose
+from infdiag_tui.findings import assess
 from infdiag_tui.hub.hub import Hub
-from infdiag_tui.model import DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
+from infdiag_tui.knowledge.causes import causes
+from infdiag_tui.model import Diagnosis, DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
 from infdiag_tui.report.draft import Draft, built_in_template
 from infdiag_tui.report.slots import slot_values
 from infdiag_tui.report.writer import DraftFile
@@ -60,7 +62,7 @@ class Session:
         self._saver = SoleThread("infdiag draft", clock.monotonic)
         self._draft = Draft(built_in_template())
         self._evidence: tuple[Evidence, ...] = ()
-        self._severity = ""
+        self._diagnosis = Diagnosis()
         self._since: dict[tuple[str, str], float] = {}
         self._assessed_at: float | None = None
         self._defect = ""
@@ -107,7 +109,8 @@ class Session:
             logs=self.hub.logs(),
             series=self.hub.series(),
             evidence=self._evidence,
-            severity=self._severity,
+            severity=self._diagnosis.severity,
+            diagnosis=self._diagnosis,
             checks=self._checks.runs,
             offered=self._checks.offered,
             draft=DraftView(
@@ -155,6 +158,7 @@ class Session:
         """Assesses and fills the draft; a defect there costs the findings, never the collecting or the draft."""
         try:
             self._evidence = self._assess()
+            self._diagnosis = self._diagnose()
             if fill:
                 self._refill()
         except Exception as error:
@@ -181,12 +185,21 @@ class Session:
         snapshot = self.snapshot()
         observed = assess(snapshot, self.target.config.thresholds, self.target.model.endpoint)
         evidence = _newest((*observed, *self._checks.evidence))
-        self._severity = severity_of(evidence)
         dated = tuple(self._dated(one, snapshot.at) for one in evidence)
         # While a source is silent its findings are unknown; only one that is over, or whose subject went, is forgotten.
         held = {(one.id, one.subject) for one in evidence if one.verdict is not Verdict.OK}
         self._since = {key: since for key, since in self._since.items() if key in held}
         return dated
+
+    def _diagnose(self) -> Diagnosis:
+        offered = self._checks.offered
+        able = None if offered is None else {one.name for one in offered if not one.missing}
+        return diagnose(
+            self._evidence,
+            causes(),
+            self.target.symptom,
+            runnable=lambda name: able is None or name in able,
+        )
 
     def _dated(self, evidence: Evidence, at: float) -> Evidence:
         """`evidence` with the moment since when it has been a finding."""

@@ -134,6 +134,20 @@ def problems(found: Mapping[str, Cause], symptoms: Iterable[str], checks: Iterab
                     elif one not in groups:
                         names.append(one)
             said += [f"{cause_id}: {rule.evidence}: {one!r} is no evidence" for one in names if one not in kinds]
+    said += [f"{one}: effects: it would be an effect of itself" for one in found if one in _consequences(one, found)]
     for group, ids in groups.items():
         said += [f"impacts: {group}: {one!r} is no evidence" for one in sorted(ids) if one not in kinds]
     return said
+
+
+def _consequences(cause_id: str, found: Mapping[str, Cause]) -> set[str]:
+    """All that a cause brings about, by however many steps."""
+    reached: set[str] = set()
+    ahead = [cause_id]
+    while ahead:
+        cause = found.get(ahead.pop())
+        for effect in cause.effects if cause else ():
+            if effect not in reached:
+                reached.add(effect)
+                ahead.append(effect)
+    return reached

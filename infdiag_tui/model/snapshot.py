@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from infdiag_tui.model.check import CheckRun, OfferedCheck
 from infdiag_tui.model.cluster import ClusterEvent, Pod, PodUsage
+from infdiag_tui.model.diagnosis import Diagnosis
 from infdiag_tui.model.evidence import Evidence
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import LatencyView
@@ -100,6 +101,7 @@ class Snapshot:
     evidence: tuple[Evidence, ...] = ()
     severity: str = ""
     """The incident's severity by the evidence so far: `Critical`, `High`, `Medium`, or empty when nothing is wrong."""
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
     draft: DraftView = DraftView()
     checks: tuple[CheckRun, ...] = ()
     """The checks that were asked for, oldest first."""
