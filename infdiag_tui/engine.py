@@ -72,6 +72,18 @@ class Engine:
             self._save_last()
         return number
 
+    def add_note(self, text: str) -> None:
+        """Adds a line to the report's timeline with the present time."""
+        self._ask(lambda session: session.add_note(text))
+
+    def give_back_line(self, line_number: int) -> None:
+        """Lets infdiag fill a line of the draft (from 0) again."""
+        self._ask(lambda session: session.give_back_line(line_number))
+
+    def show_footnotes(self, *, shown: bool) -> None:
+        """Whether the report's figures bear footnotes."""
+        self._ask(lambda session: session.show_footnotes(shown=shown))
+
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """Asks for a check with a form's values; returns the id under which `Snapshot.checks` tells how it goes."""
         run_id = next(self._check_runs)

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from infdiag_tui.check_runs import CheckRuns
-from infdiag_tui.clock import Clock
+from infdiag_tui.clock import Clock, utc_text
 from infdiag_tui.diagnosis import diagnose
 from infdiag_tui.findings import assess
 from infdiag_tui.hub.hub import Hub
 from infdiag_tui.knowledge.causes import causes
 from infdiag_tui.model import Diagnosis, DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
+from infdiag_tui.report.conclusions import inert
 from infdiag_tui.report.draft import Draft, built_in_template
 from infdiag_tui.report.slots import slot_values
 from infdiag_tui.report.writer import DraftFile
@@ -23,6 +24,7 @@ from infdiag_tui.streams.base import Stream
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.supervisor import Supervisor
 from infdiag_tui.targets import Target
+from infdiag_tui.text import clean
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Session:
         # A thread of its own, which does not keep the program from ending: a write to a dead mount never returns.
         self._saver = SoleThread("infdiag draft", clock.monotonic)
         self._draft = Draft(built_in_template())
+        self._footnotes = True
         self._evidence: tuple[Evidence, ...] = ()
         self._diagnosis = Diagnosis()
         self._since: dict[tuple[str, str], float] = {}
@@ -120,6 +123,7 @@ class Session:
                 path=str(self._file.path),
                 saved_at=self._saved_at,
                 save_error=self._save_error,
+                footnotes=self._footnotes,
             ),
         )
 
@@ -127,6 +131,23 @@ class Session:
         """Takes the operator's text, made on top of `base_version`; it is on disk within a second."""
         self._draft.edit(text, base_version, number)
         self._dirty.set()
+
+    def add_note(self, text: str) -> None:
+        """Adds a line to the report's timeline with the present time: a note, or what was pinned."""
+        said = inert(clean(text))
+        if said:
+            self._draft.append(f"- {utc_text(self._clock.now())} {said}")
+            self._dirty.set()
+
+    def give_back_line(self, line_number: int) -> None:
+        """Lets infdiag fill that line of the draft (from 0) again, if it was its own."""
+        if self._draft.give_back(line_number):
+            self._dirty.set()
+
+    def show_footnotes(self, *, shown: bool) -> None:
+        """Whether the report's figures bear footnotes of their origin."""
+        self._footnotes = shown
+        self._refill()
 
     def offer_checks(self) -> None:
         """From now on `Snapshot.offered` tells which checks can be run."""
@@ -208,7 +229,7 @@ class Session:
         return dataclasses.replace(evidence, since=self._since.setdefault((evidence.id, evidence.subject), at))
 
     def _refill(self) -> None:
-        if self._draft.fill(slot_values(self.snapshot())):
+        if self._draft.fill(slot_values(self.snapshot(), footnotes=self._footnotes)):
             self._dirty.set()
 
     async def _keep_saving(self) -> None:

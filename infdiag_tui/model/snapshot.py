@@ -78,6 +78,8 @@ class DraftView:
     path: str = ""
     saved_at: float | None = None
     save_error: str = ""
+    footnotes: bool = True
+    """Figures bear footnotes of their origin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,6 +295,39 @@ class TriageScreen(Screen[None]):
             )
         )
 
+    def action_pin(self) -> None:
+        """Adds what the active panel shows to the report."""
+        text = self.board.active_panel.pin_text()
+        if not text:
+            self.notify("There is nothing here that could be pinned.", markup=False)
+            return
+        self.flush()
+        self._engine.add_note(text)
+        self.notify("Pinned to the report's timeline.", markup=False)
+
+    def action_note(self) -> None:
+        """Asks for a note for the report's timeline."""
+        from infdiag_tui.screens.note import NoteScreen
+
+        def take(text: str | None) -> None:
+            if text:
+                self.flush()
+                self._engine.add_note(text)
+
+        self.app.push_screen(NoteScreen(ascii_only=self._ascii_only), take)
+
+    def action_footnotes(self) -> None:
+        """Shows or hides the report's footnotes."""
+        if self.snapshot is not None:
+            self._engine.show_footnotes(shown=not self.snapshot.draft.footnotes)
+
+    def action_give_back(self) -> None:
+        """Has infdiag fill the line under the cursor again."""
+        if not self.editing:
+            return
+        self.flush()
+        self._engine.give_back_line(self.report_panel.editor.cursor_location[0])
+
     def action_log_filter(self) -> None:
         """Goes to the logs and opens their filter."""
         self.action_show_panel("logs")
