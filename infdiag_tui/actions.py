@@ -166,6 +166,13 @@ ACTIONS: tuple[Action, ...] = (
         target="screen.footnotes",
     ),
     Action(
+        "report.export",
+        ("x",),
+        "Export the report",
+        "Writes report.html, report.json, alert rules and a regression test beside the draft; quitting does so too.",
+        target="screen.export",
+    ),
+    Action(
         "logs.filter",
         ("slash",),
         "Filter the logs",

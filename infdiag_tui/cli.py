@@ -14,7 +14,7 @@ from infdiag_tui import __version__, exit_codes
 if TYPE_CHECKING:
     from infdiag_tui.config.load import TargetFlags
 
-COMMANDS = ("triage", "check", "demo", "lab")
+COMMANDS = ("triage", "check", "report", "demo", "lab")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _triage(words[1:])
         if command == "check":
             return _check(words[1:])
+        if command == "report":
+            return _report(words[1:])
         if command == "demo":
             return _demo(words[1:])
         if command == "lab":
@@ -242,6 +244,25 @@ def _check(words: Sequence[str]) -> int:
         print(f"infdiag: {error}", file=sys.stderr)
         return exit_codes.USAGE
     return run(check, params, target, folder, confirmed=given.yes, as_json=given.json)
+
+
+def _report(words: Sequence[str]) -> int:
+    parser = _Parser(prog="infdiag report", description="Prints the saved report of an incident.")
+    parser.add_argument("folder", metavar="DIR", type=_text, help="the incident's folder")
+    parser.add_argument("--format", choices=("md", "html", "json"), default="md", help="default md")
+    given = parser.parse_args(words)
+    from pathlib import Path
+
+    from infdiag_tui.report.bundle import SavedReportError, saved_report
+
+    try:
+        text = saved_report(Path(given.folder).expanduser(), given.format)
+    except SavedReportError as error:
+        print(f"infdiag: {error}", file=sys.stderr)
+        return exit_codes.USAGE
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+    return exit_codes.OK
 
 
 def _demo(words: Sequence[str]) -> int:

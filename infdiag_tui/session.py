@@ -20,7 +20,7 @@ from infdiag_tui.report.conclusions import inert
 from infdiag_tui.report.draft import Draft, built_in_template
 from infdiag_tui.report.slots import slot_values
 from infdiag_tui.report.writer import DraftFile
-from infdiag_tui.streams.base import Stream
+from infdiag_tui.streams.base import SourceError, Stream
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.supervisor import Supervisor
 from infdiag_tui.targets import Target
@@ -72,6 +72,8 @@ class Session:
         self._snapshots = 0
         self._saved_at: float | None = None
         self._save_error = ""
+        self._export_error = ""
+        self._exported_at: float | None = None
         self._dirty = asyncio.Event()
         self._checks = CheckRuns(target, folder, clock, self.snapshot)
         self._refill()
@@ -92,6 +94,47 @@ class Session:
         """Brings findings and draft up to date and saves: the last thing to do before looking at the result."""
         self._assess_guarded()
         self.save_now()
+        self.export_now()
+
+    def export_now(self) -> None:
+        """Writes what is handed on with the report beside it (blocking); where that fails the draft is still there."""
+        self._export(self.snapshot())
+
+    def _export(self, snapshot: Snapshot) -> None:
+        # Imports of a tenth of a second, wanted once.
+        from infdiag_tui.report.bundle import write_bundle
+
+        try:
+            write_bundle(snapshot, self._file.path.parent, self._companions(snapshot))
+        except Exception as error:
+            log.exception("the report's page and data could not be written")
+            self._export_error = f"{type(error).__name__}: {error}"
+        else:
+            self._export_error, self._exported_at = "", self._clock.now()
+
+    def _companions(self, snapshot: Snapshot) -> dict[str, str]:
+        """Files made from the root cause: a regression test."""
+        from infdiag_tui.report.regression import NAME, regression_test
+        from infdiag_tui.streams.probe.plan import load_plan
+
+        endpoint = self.target.model.endpoint
+        if endpoint is None or snapshot.diagnosis.root_cause is None:
+            return {}
+        try:
+            body = load_plan(endpoint, "infdiag").body
+        except SourceError as error:
+            log.warning("no regression test: %s", error.reason)
+            return {}
+        text = regression_test(snapshot, self.target.model, body)
+        return {NAME: text} if text else {}
+
+    async def export(self) -> None:
+        """The same without holding up the loop."""
+        try:
+            snapshot = self.snapshot()
+            await self._saver.call(lambda: self._export(snapshot), timeout_s=SAVE_TIMEOUT_S)
+        except StuckCallError as error:
+            self._export_error = f"the disk has not answered for {error.waited_s:.0f} s"
 
     def snapshot(self) -> Snapshot:
         """The picture of this moment."""
@@ -124,6 +167,8 @@ class Session:
                 saved_at=self._saved_at,
                 save_error=self._save_error,
                 footnotes=self._footnotes,
+                exported_at=self._exported_at,
+                export_error=self._export_error,
             ),
         )
 

@@ -60,6 +60,10 @@ class Watching:
         """The engine's."""
         self._engine.show_footnotes(shown=shown)
 
+    def export(self) -> None:
+        """The engine's."""
+        self._engine.export()
+
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """The engine's."""
         return self._engine.start_check(name, values)

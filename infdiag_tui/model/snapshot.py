@@ -80,6 +80,9 @@ class DraftView:
     save_error: str = ""
     footnotes: bool = True
     """Figures bear footnotes of their origin."""
+    exported_at: float | None = None
+    """When page, data, alert rules and test were last written beside it."""
+    export_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,10 @@ class EnginePort(Protocol):
         """Whether the report's figures bear footnotes of their origin."""
         ...
 
+    def export(self) -> None:
+        """Writes page, data, alert rules and test beside the report; `DraftView` tells how that went."""
+        ...
+
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """Asks for a check with a form's values as text, by parameter; what is left out keeps the config's value.
 

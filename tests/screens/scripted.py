@@ -79,6 +79,7 @@ class ScriptedEngine:
         self.latest = snapshot
         self.start_failure: StartFailure | None = None
         self.notes: list[str] = []
+        self.exports = 0
         self.given_back: list[int] = []
         self.footnotes = True
         self.started = threading.Event()
@@ -114,6 +115,9 @@ class ScriptedEngine:
 
     def show_footnotes(self, *, shown: bool) -> None:
         self.footnotes = shown
+
+    def export(self) -> None:
+        self.exports += 1
 
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         self.started_checks.append((name, dict(values)))
