@@ -194,6 +194,7 @@ def _triage(words: Sequence[str]) -> int:
     parser = _target_parser("infdiag triage", "Watches without a screen, then prints what was found.")
     parser.add_argument("--for", dest="duration", type=duration_s, default=30.0, metavar="TIME", help="default 30s")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument("--no-checks", action="store_true", help="only watch; run no read-only check unasked")
     given = parser.parse_args(words)
     from infdiag_tui.config.load import ConfigError
     from infdiag_tui.headless import run
@@ -204,6 +205,8 @@ def _triage(words: Sequence[str]) -> int:
     except ConfigError as error:
         print(f"infdiag: {error}", file=sys.stderr)
         return exit_codes.USAGE
+    if not given.no_checks:
+        session.check_by_itself()
     return run(session, given.duration, as_json=given.json)
 
 

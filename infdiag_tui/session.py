@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from infdiag_tui.auto_checks import AutoChecks
 from infdiag_tui.check_runs import CheckRuns
 from infdiag_tui.clock import Clock, utc_text
 from infdiag_tui.diagnosis import diagnose
@@ -72,6 +73,7 @@ class Session:
         self._snapshots = 0
         self._saved_at: float | None = None
         self._save_error = ""
+        self._unattended = asyncio.Event()
         self._export_error = ""
         self._exported_at: float | None = None
         self._dirty = asyncio.Event()
@@ -86,6 +88,7 @@ class Session:
                 group.create_task(self._keep_assessing(), name="assess")
                 group.create_task(self._keep_saving(), name="save")
                 group.create_task(self._checks.run(), name="checks")
+                group.create_task(self._check_unattended(), name="unattended checks")
         finally:
             self._saver.close()
             self.conclude()
@@ -194,6 +197,10 @@ class Session:
         self._footnotes = shown
         self._refill()
 
+    def check_by_itself(self) -> None:
+        """From now on the read-only checks are run unasked, the most telling first."""
+        self._unattended.set()
+
     def offer_checks(self) -> None:
         """From now on `Snapshot.offered` tells which checks can be run."""
         self._checks.offer()
@@ -209,6 +216,10 @@ class Session:
     def cancel_check(self, run_id: int) -> None:
         """Ends a run; what it had written is removed."""
         self._checks.cancel(run_id)
+
+    async def _check_unattended(self) -> None:
+        await self._unattended.wait()
+        await AutoChecks(self._checks, lambda: self._diagnosis.next_checks).run()
 
     async def _keep_assessing(self) -> None:
         fill_at = 0.0

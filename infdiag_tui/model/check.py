@@ -131,6 +131,8 @@ class FormField:
 class OfferedCheck:
     """A check on offer. `missing` says which input it lacks and which config key or flag gives it; empty: it can run.
 
+    `impact` is the most that it may do, `configured_impact` what it does with the config's values.
+
     `first`: the incident's symptom asks for it.
     """
 
@@ -139,6 +141,7 @@ class OfferedCheck:
     about: str
     impact: Impact
     step: int
+    configured_impact: Impact = Impact.READ_ONLY
     first: bool = False
     missing: str = ""
     fields: tuple[FormField, ...] = ()
