@@ -13,6 +13,7 @@ from infdiag_tui.auto_checks import AutoChecks
 from infdiag_tui.check_runs import CheckRuns
 from infdiag_tui.clock import Clock, utc_text
 from infdiag_tui.diagnosis import diagnose
+from infdiag_tui.diagnosis.standing import Standing
 from infdiag_tui.findings import assess
 from infdiag_tui.hub.hub import Hub
 from infdiag_tui.knowledge.causes import causes
@@ -73,6 +74,7 @@ class Session:
         self._snapshots = 0
         self._saved_at: float | None = None
         self._save_error = ""
+        self._standing = Standing()
         self._unattended = asyncio.Event()
         self._export_error = ""
         self._exported_at: float | None = None
@@ -271,12 +273,13 @@ class Session:
     def _diagnose(self) -> Diagnosis:
         offered = self._checks.offered
         able = None if offered is None else {one.name for one in offered if not one.missing}
-        return diagnose(
+        found = diagnose(
             self._evidence,
             causes(),
             self.target.symptom,
             runnable=lambda name: able is None or name in able,
         )
+        return self._standing.dated(found, self._clock.now())
 
     def _dated(self, evidence: Evidence, at: float) -> Evidence:
         """`evidence` with the moment since when it has been a finding."""

@@ -69,6 +69,8 @@ def hypothesis_fields(one: Hypothesis) -> dict[str, Any]:
         "next_check": one.next_check or None,
         "because_of": one.because_of or None,
         "since": _iso(one.since),
+        "likely_at": _iso(one.likely_at),
+        "confirmed_at": _iso(one.confirmed_at),
     }
 
 
