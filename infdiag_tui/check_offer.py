@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from checks.base import Check, CheckContext
+from checks.base import BESIDE, CONTAINER, Check, CheckContext, no_way
 from infdiag_tui.check_form import FormError, form_fields, read_form
 from infdiag_tui.model import Impact, OfferedCheck
 from infdiag_tui.targets import Target
@@ -23,6 +23,7 @@ def offer(checks: Iterable[Check[Any]], target: Target, context: CheckContext) -
 def _offered(check: Check[Any], target: Target, context: CheckContext) -> OfferedCheck:
     configured: Mapping[str, Any] = target.model.checks.get(check.name, {})
     missing, impact = _looked_at(check, configured, target, context)
+    lacking = {need: one_line(clean(no_way(context, need)), _ABOUT) for need in (BESIDE, CONTAINER)}
     return OfferedCheck(
         name=check.name,
         title=one_line(check.title),
@@ -32,7 +33,7 @@ def _offered(check: Check[Any], target: Target, context: CheckContext) -> Offere
         configured_impact=impact,
         first=bool(target.symptom) and target.symptom in check.symptoms,
         missing=one_line(clean(missing), _ABOUT),
-        fields=form_fields(check.params, configured),
+        fields=form_fields(check.params, configured, lacking),
     )
 
 

@@ -194,7 +194,8 @@ class CheckRuns:
         async with check_context(self._target, place, report, confirmed=False, watch_s=0.0, say=say) as bare:
             context = dataclasses.replace(bare, snapshot=self._picture())
             asks = check.impact_of(params) is not Impact.READ_ONLY
-            if asks:
+            # What has just come to be missing is the result's to say; there is nothing to agree to.
+            if asks and not await self._thread.call(lambda: check.missing(params, context), timeout_s=DISK_TIMEOUT_S):
                 await self._ask(run_id, check, params, check.announce(params, context))
             self._end(run_id, await run_check(check, params, dataclasses.replace(context, confirmed=asks)))
 

@@ -115,6 +115,11 @@ def _add_target_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     target.add_argument("--context", type=_text, help="context of the kubeconfig")
     target.add_argument("--namespace", "-n", type=_text, help="namespace of the model's pods")
     target.add_argument("--selector", "-l", type=_text, help="label selector of the model's pods, such as app=NAME")
+    target.add_argument("--exec-pod", type=_text, metavar="NAME", help="the pod that checks run commands in")
+    target.add_argument("--exec-container", type=_text, metavar="NAME", help="its container")
+    target.add_argument(
+        "--ssh", type=_text, metavar="[USER@]HOST[:PORT]", help="the model server's host, when it is no pod"
+    )
     target.add_argument("--dcgm-url", type=_text, metavar="URL", help="metrics URL of a dcgm-exporter")
     target.add_argument("--pid", type=_positive_int, help="the model server's process on this machine, by pid,")
     target.add_argument("--process", type=_text, metavar="NAME", help="by name,")
@@ -138,6 +143,9 @@ def _flags(given: argparse.Namespace) -> TargetFlags:
         context=typed.get("context"),
         namespace=typed.get("namespace"),
         selector=typed.get("selector"),
+        exec_pod=typed.get("exec_pod"),
+        exec_container=typed.get("exec_container"),
+        ssh=typed.get("ssh"),
         dcgm_url=typed.get("dcgm_url"),
         pid=typed.get("pid"),
         process_name=typed.get("process"),

@@ -117,7 +117,10 @@ class FieldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One parameter of a check as a form shows it: `value` as text, empty when only `default` applies."""
+    """One parameter of a check as a form shows it: `value` as text, empty when only `default` applies.
+
+    `lacking` says why it cannot be used at present; empty: it can.
+    """
 
     name: str
     help: str
@@ -125,6 +128,7 @@ class FormField:
     value: str = ""
     default: str = ""
     choices: tuple[str, ...] = ()
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
