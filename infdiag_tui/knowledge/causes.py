@@ -14,6 +14,10 @@ SIGNATURE = "signature:"
 """Prefix of a condition that holds when a log signature of that cause was seen."""
 
 
+WELL = ":ok"
+"""Ending of a condition that holds when that evidence was measured and neither warns nor fails."""
+
+
 class Entry(BaseModel):
     """Base of what is read from knowledge files: unknown keys are errors, values never change."""
 
@@ -35,7 +39,7 @@ class Rule(Entry):
 
     `weight` is in log-odds (natural logarithm) and positive, on whichever side the rule stands; a warning counts half
     unless the rule asks for one. `with` are conditions that must all hold as well: an evidence id that warns or fails,
-    an impact, or `signature:CAUSE`, alternatives separated by `|`. `without` are evidence ids that must not warn or
+    one that was measured and does not (`ID:ok`), an impact, or `signature:CAUSE`, alternatives separated by `|`. `without` are evidence ids that must not warn or
     fail. `decisive`: only this cause explains it (or, among what refutes, this cause cannot have it).
     """
 
@@ -132,7 +136,7 @@ def problems(found: Mapping[str, Cause], symptoms: Iterable[str], checks: Iterab
                     if one.startswith(SIGNATURE):
                         names += [] if one.removeprefix(SIGNATURE) in found else [one]
                     elif one not in groups:
-                        names.append(one)
+                        names.append(one.removesuffix(WELL))
             said += [f"{cause_id}: {rule.evidence}: {one!r} is no evidence" for one in names if one not in kinds]
     said += [f"{one}: effects: it would be an effect of itself" for one in found if one in _consequences(one, found)]
     for group, ids in groups.items():
