@@ -39,8 +39,9 @@ class Rule(Entry):
 
     `weight` is in log-odds (natural logarithm) and positive, on whichever side the rule stands; a warning counts half
     unless the rule asks for one. `with` are conditions that must all hold as well: an evidence id that warns or fails,
-    one that was measured and does not (`ID:ok`), an impact, or `signature:CAUSE`, alternatives separated by `|`. `without` are evidence ids that must not warn or
-    fail. `decisive`: only this cause explains it (or, among what refutes, this cause cannot have it).
+    one that was measured and does not (`ID:ok`), an impact, or `signature:CAUSE`; alternatives are separated by `|`.
+    `without` are evidence ids that must not warn or fail. `decisive`: only this cause explains it (or, among what
+    refutes, this cause cannot have it).
     """
 
     evidence: str
