@@ -110,7 +110,8 @@ class Gpu(Section):
 
     nvml: bool = Field(
         True,
-        description="Read this machine's NVIDIA GPUs through NVML; by default only where no dcgm_url is given.",
+        description="Read this machine's NVIDIA GPUs through NVML; by default only where there is a driver and no "
+        "dcgm_url is given. Written as true, a missing driver is a fault.",
     )
     dcgm_url: OptionalHttpUrl = Field(
         "",
