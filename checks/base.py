@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,11 @@ from infdiag_tui.config import ModelConfig
 from infdiag_tui.model import CheckStatus, Evidence, Impact, Progress, Snapshot
 
 KNOWN_GOOD = "endpoint.body or endpoint.body_file in the config, or --body-file"
+
+
+Glob = Annotated[str, "a pattern for files on this machine"]
+"""A parameter's text that names files of this machine, such as `/model/*.onnx`; in the config, as a `Path`, relative to
+the file's folder."""
 
 
 class Params(BaseModel):

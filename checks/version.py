@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from checks.base import Check, CheckContext, CheckError, Outcome, Params, Replica
+from checks.base import Check, CheckContext, CheckError, Glob, Outcome, Params, Replica
 from checks.version_baseline import baseline_versions
 from checks.version_files import ModelFile, container_files, local_files
 from checks.version_findings import SERVICE, Asked, Findings, conclude
@@ -28,7 +28,7 @@ class VersionParams(Params):
         "", description="Kind of model server; empty: found out."
     )
     model: str = Field("", description="The model's name at the server; default: endpoint.model, or from the URL.")
-    file: tuple[str, ...] = Field((), description="Model files on this machine (globs such as /model/*.onnx).")
+    file: tuple[Glob, ...] = Field((), description="Model files on this machine (globs such as /model/*.onnx).")
     pod_file: tuple[str, ...] = Field((), description="Model files in the model's container (globs); asks first.")
     max_age_days: float | None = Field(None, gt=0, description="A model file older than this is a warning.")
     max_bytes: int = Field(20_000_000_000, ge=1, description="Larger files are not hashed.")

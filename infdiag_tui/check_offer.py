@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from checks.base import Check, CheckContext
+from infdiag_tui.check_config import configured
 from infdiag_tui.check_form import FormError, form_fields, read_form
 from infdiag_tui.model import OfferedCheck
 from infdiag_tui.targets import Target
@@ -21,7 +22,7 @@ def offer(checks: Iterable[Check[Any]], target: Target, context: CheckContext) -
 
 
 def _offered(check: Check[Any], target: Target, context: CheckContext) -> OfferedCheck:
-    configured: Mapping[str, Any] = target.model.checks.get(check.name, {})
+    given = configured(check, target)
     return OfferedCheck(
         name=check.name,
         title=one_line(check.title),
@@ -29,14 +30,14 @@ def _offered(check: Check[Any], target: Target, context: CheckContext) -> Offere
         impact=check.impact,
         step=check.step,
         first=bool(target.symptom) and target.symptom in check.symptoms,
-        missing=one_line(clean(_missing(check, configured, target, context)), _ABOUT),
-        fields=form_fields(check.params, configured),
+        missing=one_line(clean(_missing(check, given, target, context)), _ABOUT),
+        fields=form_fields(check.params, given),
     )
 
 
-def _missing(check: Check[Any], configured: Mapping[str, Any], target: Target, context: CheckContext) -> str:
+def _missing(check: Check[Any], given: Mapping[str, Any], target: Target, context: CheckContext) -> str:
     try:
-        params = read_form(check.params, configured, {})
+        params = read_form(check.params, given, {})
     except FormError as error:
         where = f"[models.{target.model_name}.checks.{check.name}]"
         return "; ".join(f"{name or where}: {text}" for name, text in error.problems.items())

@@ -140,7 +140,8 @@ class ModelConfig(Section):
     host: Host = Field(default_factory=Host)
     checks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them.",
+        description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them. Relative paths "
+        "are relative to this file's folder.",
     )
 
 
