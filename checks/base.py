@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, runtime
 from pydantic import BaseModel, ConfigDict
 
 from infdiag_tui.config import ModelConfig
-from infdiag_tui.model import CheckStatus, Evidence, Impact, Progress, Snapshot
+from infdiag_tui.model import CheckChart, CheckStatus, Evidence, Impact, Progress, Snapshot
 
 KNOWN_GOOD = "endpoint.body or endpoint.body_file in the config, or --body-file"
 
@@ -43,13 +43,14 @@ class CheckError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a check found: `summary` in one sentence, `result` JSON-able, artifacts as paths."""
+    """What a check found: `summary` in one sentence, `result` JSON-able, artifacts as paths, charts for the eyes."""
 
     status: CheckStatus
     summary: str
     evidence: tuple[Evidence, ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
     artifacts: tuple[Path, ...] = ()
+    charts: tuple[CheckChart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Nothing here imports the rest of infdiag, NumPy or Textual, so that the first fr
 `..._at` are Unix seconds (UTC); durations carry their unit in the name.
 """
 
+from infdiag_tui.model.chart import Axis, Bar, BarChart, CheckChart, Curve, Level, LineChart, Mark, Quantity, Stroke
 from infdiag_tui.model.check import (
     CheckResult,
     CheckRun,
@@ -25,12 +26,17 @@ from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, SeriesV
 
 __all__ = [
     "PROBLEM_STATES",
+    "Axis",
+    "Bar",
+    "BarChart",
+    "CheckChart",
     "CheckResult",
     "CheckRun",
     "CheckStatus",
     "ClockReason",
     "ClusterEvent",
     "Container",
+    "Curve",
     "DraftView",
     "ErrorKind",
     "Evidence",
@@ -44,8 +50,11 @@ __all__ = [
     "IncidentInfo",
     "LatencyView",
     "LatencyWindow",
+    "Level",
+    "LineChart",
     "LogLine",
     "LogView",
+    "Mark",
     "Observation",
     "OfferedCheck",
     "Phases",
@@ -55,6 +64,7 @@ __all__ = [
     "ProcessState",
     "Progress",
     "Quantile",
+    "Quantity",
     "Reply",
     "RunState",
     "Sample",
@@ -66,6 +76,7 @@ __all__ = [
     "SourceState",
     "StartFailure",
     "Status",
+    "Stroke",
     "Termination",
     "Verdict",
 ]
