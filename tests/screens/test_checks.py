@@ -203,7 +203,7 @@ async def test_the_outcome_is_readable_with_charts_evidence_tables_and_files(siz
         assert "✗ FAIL" in text
         assert "1 of 2 features drifted: amount." in found.flat
         assert "┆ smallest that counts, 0.05" in text
-        assert "✗ amount [/x]  0.31 █" in text
+        assert "✗ amount [/x] 0.31 █" in text
         assert "amount drifted [bold]by half[/bold] a spread" in found.flat
         assert "threshold 0.25 (usual PSI threshold)" in found.flat
         assert "✓ OK" in text
