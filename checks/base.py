@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 from infdiag_tui.config import ModelConfig
-from infdiag_tui.model import CheckStatus, Evidence, Impact, Progress, Snapshot
+from infdiag_tui.model import CheckChart, CheckStatus, Evidence, Impact, Progress, Snapshot
 
 KNOWN_GOOD = "endpoint.body or endpoint.body_file in the config, or --body-file"
 
@@ -18,6 +18,11 @@ BESIDE = "beside"
 """What a parameter's `needs` extra says when it runs a command beside the model: in its container, or on its host."""
 CONTAINER = "container"
 """The same when only a container will do."""
+
+
+Glob = Annotated[str, "a pattern for files on this machine"]
+"""A parameter's text that names files of this machine, such as `/model/*.onnx`; in the config, as a `Path`, relative to
+the file's folder."""
 
 
 class Params(BaseModel):
@@ -44,13 +49,14 @@ class CheckError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a check found: `summary` in one sentence, `result` JSON-able, artifacts as paths."""
+    """What a check found: `summary` in one sentence, `result` JSON-able, artifacts as paths, charts for the eyes."""
 
     status: CheckStatus
     summary: str
     evidence: tuple[Evidence, ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
     artifacts: tuple[Path, ...] = ()
+    charts: tuple[CheckChart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

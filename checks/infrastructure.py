@@ -16,6 +16,7 @@ from pydantic import Field
 
 from checks import infrastructure_cgroup as cgroup
 from checks.base import CONTAINER, Check, CheckContext, CheckError, Outcome, Params, no_way, place_of
+from checks.infrastructure_charts import use_charts
 from checks.infrastructure_logs import group
 from checks.infrastructure_red import red_rows
 from checks.infrastructure_rows import EVICTING, use_rows
@@ -92,7 +93,8 @@ class InfrastructureCheck(Check[InfrastructureParams]):
             *_nodes(snapshot),
             *_container(container, place_of(context), params, context.now()),
         )
-        return Outcome(_status(evidence), _summary(evidence, result), evidence, result)
+        charts = use_charts(result["use"])
+        return Outcome(_status(evidence), _summary(evidence, result), evidence, result, charts=charts)
 
 
 def _result(

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from checks.base import CONTAINER, Check, CheckContext, CheckError, Outcome, Params, no_way, place_of
+from checks.memory_parts.charts import charts_of
 from checks.memory_parts.growth import Growth, Judgement, Series, judge
 from checks.memory_parts.python_lines import GrownLine, grown, lines_now
 from checks.memory_parts.sources import (
@@ -122,7 +123,8 @@ class MemoryCheck(Check[MemoryParams]):
         artifact = context.folder / "memory.json"
         await asyncio.to_thread(artifact.write_text, _with_points(result, series), encoding="utf-8")
         summary = summary_of(judged, lines)
-        return Outcome(_status(evidence, judged), summary, tuple(evidence), result, (artifact,))
+        charts = charts_of(judged)
+        return Outcome(_status(evidence, judged), summary, tuple(evidence), result, (artifact,), charts)
 
 
 async def _sources(params: MemoryParams, context: CheckContext) -> list[Source]:

@@ -20,6 +20,7 @@ from pydantic import Field
 from checks.base import BESIDE, Check, CheckContext, CheckError, Outcome, Params, no_way, place_of
 from checks.printable_json import printable_json
 from checks.profile_parts import pyspy, server
+from checks.profile_parts.charts import charts_of
 from checks.profile_parts.launch import run_beside, run_here
 from checks.profile_parts.verdicts import SOURCE, judge
 from infdiag_tui.model import CheckStatus, Evidence, Impact, Verdict
@@ -133,7 +134,8 @@ async def _model(params: ProfileParams, context: CheckContext) -> Outcome:
     artifacts = await asyncio.to_thread(_keep_table, answer, context.folder)
     result = _arranged(answer)
     evidence = judge(result, params, context.now())
-    return Outcome(_status(evidence), _summary(result, evidence), evidence, result, artifacts)
+    charts = charts_of("Operators by their own time", result["typical_shares"] or {}, evidence, params.top_share)
+    return Outcome(_status(evidence), _summary(result, evidence), evidence, result, artifacts, charts)
 
 
 def _keep_table(answer: dict[str, Any], folder: Path) -> tuple[Path, ...]:
@@ -224,7 +226,9 @@ async def _process(params: ProfileParams, pid: int, context: CheckContext) -> Ou
     )
     status = CheckStatus.WARN if heavy else CheckStatus.OK
     result = {"kind": "py-spy", "pid": pid, "seconds": params.seconds, **found}
-    return Outcome(status, evidence.statement + ".", (evidence,), result, (path,))
+    shares = {str(one["name"]): float(one["self_share"]) for one in found["functions"]}
+    charts = charts_of("Functions by the stack samples they were running in", shares, (evidence,), params.top_share)
+    return Outcome(status, evidence.statement + ".", (evidence,), result, (path,), charts)
 
 
 async def _server(params: ProfileParams, context: CheckContext) -> Outcome:

@@ -42,5 +42,11 @@ async def run_check(check: Check[Any], params: Params, context: CheckContext) ->
         # A defect of one check must not take the console along; the incident's log has the details.
         log.exception("check %s failed", check.name)
         return result(CheckStatus.ERROR, f"unexpected {type(error).__name__}: {error}")
-    done = result(outcome.status, outcome.summary, evidence=outcome.evidence, result=outcome.result)
-    return dataclasses.replace(done, artifacts=tuple(str(path) for path in outcome.artifacts))
+    return result(
+        outcome.status,
+        outcome.summary,
+        evidence=outcome.evidence,
+        result=outcome.result,
+        artifacts=tuple(str(path) for path in outcome.artifacts),
+        charts=outcome.charts,
+    )

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from checks.base import BESIDE, Check, CheckContext, CheckError, Outcome, Params, Sender, no_way, place_of
 from checks.stages_parts import server_metrics, server_timing
 from checks.stages_parts.adapters import configured, known_servers, named_stage
+from checks.stages_parts.charts import charts_of
 from checks.stages_parts.figures import Split, Stage
 from checks.stages_parts.judging import (
     SPECIFICATION,
@@ -144,7 +145,12 @@ class StagesCheck(Check[StagesParams]):
         artifact = context.folder / "stages.json"
         await asyncio.to_thread(artifact.write_text, json.dumps(result, indent=2), encoding="utf-8")
         return Outcome(
-            verdict_of(judged), summary_of(judged), tuple(item.evidence for item in judged), result, (artifact,)
+            verdict_of(judged),
+            summary_of(judged),
+            tuple(item.evidence for item in judged),
+            result,
+            (artifact,),
+            charts_of(judged, baseline_ms),
         )
 
 

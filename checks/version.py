@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from checks.base import BESIDE, Check, CheckContext, CheckError, Outcome, Params, Replica, no_way, place_of
+from checks.base import BESIDE, Check, CheckContext, CheckError, Glob, Outcome, Params, Replica, no_way, place_of
 from checks.version_baseline import baseline_versions
 from checks.version_files import ModelFile, local_files, remote_files
 from checks.version_findings import SERVICE, Asked, Findings, conclude
@@ -28,7 +28,7 @@ class VersionParams(Params):
         "", description="Kind of model server; empty: found out."
     )
     model: str = Field("", description="The model's name at the server; default: endpoint.model, or from the URL.")
-    file: tuple[str, ...] = Field((), description="Model files on this machine (globs such as /model/*.onnx).")
+    file: tuple[Glob, ...] = Field((), description="Model files on this machine (globs such as /model/*.onnx).")
     pod_file: tuple[str, ...] = Field(
         (),
         description="Model files in the model's container, or on its host (globs); asks first.",

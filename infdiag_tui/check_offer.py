@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from checks.base import BESIDE, CONTAINER, Check, CheckContext, no_way
+from infdiag_tui.check_config import configured
 from infdiag_tui.check_form import FormError, form_fields, read_form
 from infdiag_tui.model import Impact, OfferedCheck
 from infdiag_tui.targets import Target
@@ -21,8 +22,8 @@ def offer(checks: Iterable[Check[Any]], target: Target, context: CheckContext) -
 
 
 def _offered(check: Check[Any], target: Target, context: CheckContext) -> OfferedCheck:
-    configured: Mapping[str, Any] = target.model.checks.get(check.name, {})
-    missing, impact = _looked_at(check, configured, target, context)
+    given = configured(check, target)
+    missing, impact = _looked_at(check, given, target, context)
     lacking = {need: one_line(clean(no_way(context, need)), _ABOUT) for need in (BESIDE, CONTAINER)}
     return OfferedCheck(
         name=check.name,
@@ -33,16 +34,16 @@ def _offered(check: Check[Any], target: Target, context: CheckContext) -> Offere
         configured_impact=impact,
         first=bool(target.symptom) and target.symptom in check.symptoms,
         missing=one_line(clean(missing), _ABOUT),
-        fields=form_fields(check.params, configured, lacking),
+        fields=form_fields(check.params, given, lacking),
     )
 
 
 def _looked_at(
-    check: Check[Any], configured: Mapping[str, Any], target: Target, context: CheckContext
+    check: Check[Any], given: Mapping[str, Any], target: Target, context: CheckContext
 ) -> tuple[str, Impact]:
     """What a check lacks with the config's values, and what it would do with them."""
     try:
-        params = read_form(check.params, configured, {})
+        params = read_form(check.params, given, {})
     except FormError as error:
         where = f"[models.{target.model_name}.checks.{check.name}]"
         return "; ".join(f"{name or where}: {text}" for name, text in error.problems.items()), check.impact

@@ -13,6 +13,7 @@ from typing import Any
 from checks.base import Check, Params
 from checks.registry import all_checks
 from checks.running import run_check
+from infdiag_tui.check_config import configured
 from infdiag_tui.check_context import check_context, looking_context
 from infdiag_tui.check_form import FormError, read_form
 from infdiag_tui.check_offer import offer
@@ -172,7 +173,7 @@ class CheckRuns:
             self._refuse(run_id, {"": f"There is no check {name!r}."})
             return
         try:
-            params = read_form(check.params, self._target.model.checks.get(name, {}), values)
+            params = read_form(check.params, configured(check, self._target), values)
         except FormError as error:
             self._refuse(run_id, error.problems)
             return

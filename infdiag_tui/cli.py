@@ -242,6 +242,7 @@ def _check(words: Sequence[str]) -> int:
     add_flags(parser, check.params)
     given = parser.parse_args(words[1:])
     from infdiag_tui.check_command import run
+    from infdiag_tui.check_config import configured
     from infdiag_tui.config.load import ConfigError
     from infdiag_tui.start import incident_folder
     from infdiag_tui.targets import resolve_target
@@ -249,7 +250,7 @@ def _check(words: Sequence[str]) -> int:
     try:
         target = resolve_target(given.what, given.config, _flags(given))
         where = f"[models.{target.model_name}.checks.{name}]"
-        params = read_params(check.params, target.model.checks.get(name, {}), given, where)
+        params = read_params(check.params, configured(check, target), given, where)
         folder = incident_folder(target, given.out)
     except ConfigError as error:
         print(f"infdiag: {error}", file=sys.stderr)

@@ -37,6 +37,8 @@ ASSESS_EVERY_S = 0.5
 FILL_EVERY_S = 2.0
 SAVE_AFTER_S = 0.3
 """A change is on disk within a second: this pause lets keystrokes gather, the write itself takes milliseconds."""
+CLOCK_SET_S = 2.0
+"""A wall clock that is off by this much was set: NTP's daemons smooth away less than a second or so."""
 SAVE_TIMEOUT_S = 5.0
 """From then on a disk that does not answer is named."""
 
@@ -162,6 +164,7 @@ class Session:
             evidence=self._evidence,
             severity=self._diagnosis.severity,
             diagnosis=self._diagnosis,
+            clock_set_s=self._clock_set_s(),
             checks=self._checks.runs,
             offered=self._checks.offered,
             draft=DraftView(
@@ -248,16 +251,26 @@ class Session:
             self._defect = ""
             self._assessed_at = self._clock.now()
 
+    def _clock_set_s(self) -> float:
+        """By how much the machine's clock was set; what NTP corrects little by little is none of it."""
+        ahead_s = self._clock.wall() - self._clock.now()
+        return ahead_s if abs(ahead_s) >= CLOCK_SET_S else 0.0
+
     def _own_health(self) -> SourceHealth:
-        state = SourceState.LIVE if self._assessed_at is not None else SourceState.STARTING
+        state, reason, remedy = SourceState.LIVE, "", ""
+        set_s = self._clock_set_s()
+        if self._assessed_at is None:
+            state = SourceState.STARTING
+        elif set_s:
+            way = "back" if set_s < 0 else "forward"
+            state = SourceState.DEGRADED
+            reason = f"this machine's clock was set {way} by {abs(set_s):,.0f} s; times here go on by the one before"
+            remedy = "ages are right; to have the new time in the report as well, start infdiag anew"
+        if self._defect:
+            state, reason = SourceState.UNAVAILABLE, self._defect
+            remedy = "a defect of infdiag: the incident folder's infdiag.log has the details"
         return SourceHealth(
-            ENGINE,
-            SourceState.UNAVAILABLE if self._defect else state,
-            self._info.started_at,
-            self._assessed_at,
-            reason=self._defect,
-            remedy="a defect of infdiag: the incident folder's infdiag.log has the details" if self._defect else "",
-            stale_after_s=5.0,
+            ENGINE, state, self._info.started_at, self._assessed_at, reason=reason, remedy=remedy, stale_after_s=5.0
         )
 
     def _assess(self) -> tuple[Evidence, ...]:

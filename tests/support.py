@@ -29,14 +29,18 @@ def need_tool(name: str, package: str) -> str:
 
 
 class FakeClock:
-    """A clock that moves only when told."""
+    """A clock that moves only when told. `set_by` sets its wall clock, as NTP or an operator does."""
 
     def __init__(self, at: float = 1_700_000_000.0) -> None:
         self._at = at
         self._monotonic = 1000.0
+        self.set_by = 0.0
 
     def now(self) -> float:
         return self._at
+
+    def wall(self) -> float:
+        return self._at + self.set_by
 
     def monotonic(self) -> float:
         return self._monotonic

@@ -79,7 +79,7 @@ def _machine(view: MachineView, width: int, verdicts: Verdicts, *, brief: bool) 
 
 def _without_gpus(view: MachineView, machine: list[Line], width: int, height: int) -> list[Line]:
     words = {
-        SourceState.OFF: "",
+        SourceState.OFF: f"GPUs are off: {view.gpu_state.reason}.",
         SourceState.STARTING: "Waiting for the first GPU reading.",
         SourceState.LIVE: "No GPU found.",
     }.get(view.gpu_state.state, "No GPU reading yet: see above.")

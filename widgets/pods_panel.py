@@ -223,6 +223,7 @@ Below stand the newest warning events about these pods.
 
     def draw_body(self, snapshot: Snapshot, now: float) -> None:
         """Shows the snapshot's pods."""
+        now = snapshot.wall(now)  # every time in here is the cluster's
         self._picture = (snapshot, now)
         width = self.table.room.width
         if width <= 0:

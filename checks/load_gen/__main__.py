@@ -20,6 +20,7 @@ from checks.load_gen.job import LINE_LIMIT_BYTES, Phase, Setup
 from checks.load_gen.loops import run_phase
 from checks.load_gen.tally import Tally
 from checks.load_gen.wire import Wire
+from infdiag_tui.config.request import RequestError
 
 _PROGRESS_S = 0.25
 
@@ -36,8 +37,8 @@ async def main() -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     try:
         wire = Wire(Setup(**orjson.loads(await _line(reader))))
-    except OSError as error:
-        say("refused", {"text": f"endpoint.ca_file cannot be used: {error.strerror or error}"})
+    except RequestError as error:
+        say("refused", {"text": f"{error.reason}: {error.remedy}."})
         return
     # Collections in the middle of a phase would be charged to the server; what exists now is never garbage.
     gc.collect()

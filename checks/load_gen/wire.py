@@ -8,13 +8,14 @@ import os
 import ssl
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import aiohttp
-import certifi
 
 from checks.load_gen.job import LOCAL, Setup
 from checks.load_gen.judge import MAX_REPLY_BYTES, complaint, quote
+from infdiag_tui.config.request import tls_context
 from infdiag_tui.model import ErrorKind
 from infdiag_tui.text import clean, one_line
 
@@ -39,7 +40,11 @@ class Wire:
         self.connections = 0
         self._setup = setup
         self._body = None if setup.body is None else base64.b64decode(setup.body)
-        self._tls = tls_context(setup) if setup.url.startswith("https:") else None
+        ca_file = None if setup.ca_file is None else Path(setup.ca_file)
+        # True is aiohttp's word for its own context, which a server without TLS never meets.
+        self._tls: ssl.SSLContext | bool = True
+        if setup.url.startswith("https:"):
+            self._tls = tls_context(ca_file, verify=setup.verify_tls)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -74,7 +79,7 @@ class Wire:
                 setup.url,
                 data=self._body,
                 allow_redirects=False,
-                ssl=self._tls if self._tls is not None else True,
+                ssl=self._tls,
                 proxy=setup.proxy,
             ) as response:
                 body = await _whole(response)
@@ -126,22 +131,3 @@ def failure(error: Exception, timeout_s: float) -> tuple[str, str]:
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
         return ErrorKind.DISCONNECT.value, "the server closed the connection instead of completing the reply"
     return ErrorKind.BAD_REPLY.value, text
-
-
-def tls_context(setup: Setup) -> ssl.SSLContext:
-    """Trusts `ca_file` alone if given, else the system's authorities and certifi's, as the latency probe does.
-
-    Raises:
-        OSError: the file cannot be read or holds no certificate.
-    """
-    if not setup.verify_tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    if setup.ca_file is not None:
-        return ssl.create_default_context(cafile=setup.ca_file)
-    context = ssl.create_default_context()
-    if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
-        context.load_verify_locations(cafile=certifi.where())
-    return context

@@ -152,7 +152,8 @@ def _with_absolute_paths(section: Config, folder: Path) -> Config:
         if isinstance(value, Path):
             return folder / value.expanduser()
         if isinstance(value, BaseModel):
-            return value.model_copy(update={name: resolve(getattr(value, name)) for name in type(value).model_fields})
+            # Only what was written: a copied key would count as written, and some mean more when they are.
+            return value.model_copy(update={name: resolve(getattr(value, name)) for name in value.model_fields_set})
         if isinstance(value, tuple):
             return tuple(resolve(item) for item in value)
         if isinstance(value, dict) and all(isinstance(item, BaseModel) for item in value.values()):

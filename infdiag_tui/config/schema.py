@@ -128,7 +128,8 @@ class Gpu(Section):
 
     nvml: bool = Field(
         True,
-        description="Read this machine's NVIDIA GPUs through NVML; by default only where no dcgm_url is given.",
+        description="Read this machine's NVIDIA GPUs through NVML; by default only where there is a driver and no "
+        "dcgm_url is given. Written as true, a missing driver is a fault.",
     )
     dcgm_url: OptionalHttpUrl = Field(
         "",
@@ -158,7 +159,8 @@ class ModelConfig(Section):
     host: Host = Field(default_factory=Host)
     checks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them.",
+        description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them. Relative paths "
+        "are relative to this file's folder.",
     )
 
 

@@ -17,11 +17,12 @@ USAGE_FRESH_S = 120.0
 
 def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
     """Evidence of every pod, and of all of them together."""
+    wall = snapshot.wall(snapshot.at)  # the cluster dates terminations and usage
     for pod in snapshot.pods:
-        yield from _terminations(pod, snapshot.at)
+        yield from _terminations(pod, snapshot.at, wall)
         yield from _trouble(pod, snapshot.at)
         usage = snapshot.usage.get(pod.key)
-        if usage is not None and snapshot.at - usage.at <= USAGE_FRESH_S:
+        if usage is not None and wall - usage.at <= USAGE_FRESH_S:
             yield from _shares(pod, usage, thresholds)
     # Pods that ran to their end, and evicted ones that nobody has removed, are no replicas any more.
     replicas = [pod for pod in snapshot.pods if pod.phase not in ("Succeeded", "Failed")] or snapshot.pods
@@ -48,11 +49,11 @@ def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
             )
 
 
-def _terminations(pod: Pod, at: float) -> Iterator[Evidence]:
+def _terminations(pod: Pod, at: float, wall: float) -> Iterator[Evidence]:
     for container in pod.containers:
         end = container.termination
         finished_at = end.finished_at if end else None
-        recent = finished_at is None or at - finished_at <= RECENT_S
+        recent = finished_at is None or wall - finished_at <= RECENT_S
         if container.restart_count:
             yield Evidence(
                 id="pods.restarts",

@@ -4,6 +4,7 @@ Nothing here imports the rest of infdiag, NumPy or Textual, so that the first fr
 `..._at` are Unix seconds (UTC); durations carry their unit in the name.
 """
 
+from infdiag_tui.model.chart import Axis, Bar, BarChart, CheckChart, Curve, Level, LineChart, Mark, Quantity, Stroke
 from infdiag_tui.model.check import (
     CheckResult,
     CheckRun,
@@ -27,12 +28,17 @@ from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, SeriesV
 __all__ = [
     "PROBLEM_STATES",
     "Argument",
+    "Axis",
+    "Bar",
+    "BarChart",
+    "CheckChart",
     "CheckResult",
     "CheckRun",
     "CheckStatus",
     "ClockReason",
     "ClusterEvent",
     "Container",
+    "Curve",
     "Diagnosis",
     "DraftView",
     "ErrorKind",
@@ -49,8 +55,11 @@ __all__ = [
     "IncidentInfo",
     "LatencyView",
     "LatencyWindow",
+    "Level",
+    "LineChart",
     "LogLine",
     "LogView",
+    "Mark",
     "NextCheck",
     "Observation",
     "OfferedCheck",
@@ -61,6 +70,7 @@ __all__ = [
     "ProcessState",
     "Progress",
     "Quantile",
+    "Quantity",
     "Reply",
     "RunState",
     "Sample",
@@ -72,6 +82,7 @@ __all__ = [
     "SourceState",
     "StartFailure",
     "Status",
+    "Stroke",
     "Termination",
     "Verdict",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from infdiag_tui.model.chart import CheckChart
 from infdiag_tui.model.evidence import Evidence
 
 
@@ -59,6 +60,8 @@ class CheckResult:
     artifacts: tuple[str, ...] = ()
     unreachable: bool = False
     """True when it failed because a target could not be reached."""
+    charts: tuple[CheckChart, ...] = ()
+    """What a picture says better than figures, the most telling first; for eyes, JSON has figures only."""
 
 
 class RunState(StrEnum):

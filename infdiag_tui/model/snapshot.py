@@ -112,6 +112,12 @@ class Snapshot:
     """The checks that were asked for, oldest first."""
     offered: tuple[OfferedCheck, ...] | None = None
     """The checks on offer, the symptom's first; None until they are known."""
+    clock_set_s: float = 0.0
+    """By how much the machine's clock was set since the start; times here go on as if it had not been."""
+
+    def wall(self, at: float) -> float:
+        """What the machine's clock says at `at`: to tell the age of what others (the cluster, a file) date."""
+        return at + self.clock_set_s
 
     def source(self, name: str) -> SourceHealth:
         """The named source's health; one that was not configured is `OFF`."""

@@ -150,7 +150,7 @@ def _gpu_age(snapshot: Snapshot, gpu: GpuDevice) -> str:
 
 def _usage_age(snapshot: Snapshot, usage: PodUsage) -> str:
     # metrics-server itself is some way behind, so the pods' stream being current says nothing about its figures.
-    old = snapshot.at - usage.at > USAGE_FRESH_S
+    old = snapshot.wall(snapshot.at) - usage.at > USAGE_FRESH_S
     return f" (as of {utc_text(usage.at)[11:]})" if old else _age(snapshot, "pods")
 
 

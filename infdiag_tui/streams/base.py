@@ -14,6 +14,7 @@ class SourceError(Exception):
     """A source cannot go on: why, and what the operator can do.
 
     The supervisor shows `state` and `reason`, waits (at least `retry_after_s` if given) and starts the stream again.
+    `state` is `OFF` where there is nothing to watch and nobody said that there is.
     """
 
     def __init__(

@@ -36,13 +36,13 @@ class NvmlReader:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         *,
-        has_dcgm: bool,
+        asked_for: bool,
         reopen_s: float,
     ) -> None:
         self._reopen_s = reopen_s
         self._now = now
         self._monotonic = monotonic
-        self._has_dcgm = has_dcgm
+        self._asked_for = asked_for
         self._host = one_line(socket.gethostname(), 100)
         self._cards: list[Card] = []
         self._unopened: dict[int, str] = {}
@@ -77,7 +77,7 @@ class NvmlReader:
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
-            raise start_failure(error, seen_before=self._seen_before, has_dcgm=self._has_dcgm) from error
+            raise start_failure(error, seen_before=self._seen_before, asked_for=self._asked_for) from error
         self._opened_at = self._monotonic()
         try:
             driver = one_line(pynvml.nvmlSystemGetDriverVersion(), 40)

@@ -42,6 +42,13 @@ def test_a_good_file_loads_with_defaults_and_absolute_paths(tmp_path: Path) -> N
     assert config.thresholds.jitter_ratio == 4
 
 
+def test_only_what_the_file_says_counts_as_written(tmp_path: Path) -> None:
+    model = load_config(write(tmp_path, "[models.m.gpu]\ninterval_s = 2")).models["m"]
+    assert model.gpu.model_fields_set == {"interval_s"}
+    assert model.model_fields_set == {"gpu"}
+    assert apply_flags(model, TargetFlags(pid=1)).gpu.model_fields_set == {"interval_s"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -164,6 +164,14 @@ def test_memory_near_the_limit_is_a_finding_only_while_the_usage_is_fresh() -> N
     assert "pods.memory_share" not in findings(dataclasses.replace(snapshot, usage=old))
 
 
+def test_what_the_cluster_dates_is_as_old_as_the_machines_corrected_clock_says() -> None:
+    # The clock ran ten minutes fast and was set right: what the cluster dates is not ten minutes old for that.
+    snapshot = with_pod(containers=(Container("c", "image", memory_limit_bytes=2**28),))
+    usage = {"prod/m-1": PodUsage("prod", "m-1", NOW - 620, 15.0, 0.2, int(0.95 * 2**28))}
+    corrected = dataclasses.replace(snapshot, usage=usage, clock_set_s=-600.0)
+    assert findings(corrected)["pods.memory_share"].verdict is Verdict.FAIL
+
+
 def test_a_pod_without_a_limit_has_no_share() -> None:
     snapshot = with_pod(containers=(Container("server"),))
     usage = {"prod/m-1": PodUsage("prod", "m-1", NOW, 15.0, 5.0, 2**40)}

@@ -68,6 +68,9 @@ class ManualClock:
     def now(self) -> float:
         return self.at
 
+    def wall(self) -> float:
+        return self.at
+
     def monotonic(self) -> float:
         return self.at
 

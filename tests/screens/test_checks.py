@@ -193,7 +193,7 @@ async def test_declining_cancels_the_run() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_outcome_is_readable_with_evidence_tables_and_files(size: tuple[int, int]) -> None:
+async def test_the_outcome_is_readable_with_charts_evidence_tables_and_files(size: tuple[int, int]) -> None:
     async with checks(size, picture(running(1), done(2))) as found:
         await found.press("tab")
         assert found.focus == "runs"
@@ -202,16 +202,19 @@ async def test_the_outcome_is_readable_with_evidence_tables_and_files(size: tupl
         text = found.text()
         assert "✗ FAIL" in text
         assert "1 of 2 features drifted: amount." in found.flat
+        assert "┆ smallest that counts, 0.05" in text
+        assert "✗ amount [/x] 0.31 █" in text
         assert "amount drifted [bold]by half[/bold] a spread" in found.flat
         assert "threshold 0.25 (usual PSI threshold)" in found.flat
         assert "✓ OK" in text
+        await found.press("end")
+        text = found.text()
         assert "features (2)" in text
         assert "amount [/x]" in text
         assert "0.3123" in text
-        await found.press("end")
         lines = found.checks.query_one("#detail", LineCanvas).lines
         assert "".join(plain(row) for row in lines).endswith("checks/02-drift/drift.json")
-        assert "Files" in text or "Files" in found.text()
+        assert "Files" in text
         await found.press("escape")
         assert found.focus == "runs"
         assert found.engine.cancelled == []

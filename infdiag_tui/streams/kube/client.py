@@ -257,7 +257,7 @@ class KubeClient:
             link = self._link
             if link is None:
                 await self._relink()
-            elif link.renew_at is not None and self.clock.now() >= link.renew_at:
+            elif link.renew_at is not None and self.clock.wall() >= link.renew_at:
                 await self._renew(link)
             elif link.config.token_file and self.clock.monotonic() - link.token_read_at > self.pace.token_file_s:
                 await self._reread_token(link)
@@ -279,10 +279,10 @@ class KubeClient:
         try:
             await self._relink()
         except SourceError:
-            if link.expires_at is None or self.clock.now() >= link.expires_at:
+            if link.expires_at is None or self.clock.wall() >= link.expires_at:
                 raise
             # The present credential still holds: use it and try again soon.
-            link.renew_at = min(link.expires_at, self.clock.now() + self.pace.reauthenticate_s)
+            link.renew_at = min(link.expires_at, self.clock.wall() + self.pace.reauthenticate_s)
 
     async def _reread_token(self, link: _Link) -> None:
         assert link.config.token_file is not None
@@ -303,7 +303,7 @@ class KubeClient:
         expires_at = credential.expires_at if credential else None
         previous, self._link = (
             self._link,
-            _Link(config, api, _renewal(expires_at, self.clock.now()), expires_at, self.clock.monotonic()),
+            _Link(config, api, _renewal(expires_at, self.clock.wall()), expires_at, self.clock.monotonic()),
         )
         self._generation += 1
         if previous is not None:

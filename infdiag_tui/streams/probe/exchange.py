@@ -215,7 +215,7 @@ class Prober:
             shown = await served_validity(plan.host, plan.host, plan.port, _CERTIFICATE_TIMEOUT_S)
         except (OSError, ValueError):
             return unknown  # the date is a courtesy: the failure itself is known
-        if shown.not_after.timestamp() > self._clock.now():
+        if shown.not_after.timestamp() > self._clock.wall():
             return f"the certificate of {plan.server} is in date, but one of its chain has expired"
         return f"the certificate of {plan.server} expired on {shown.not_after:%Y-%m-%d}"
 

@@ -1,9 +1,9 @@
-"""What each protocol sends, and what a reply must hold to count as an answer."""
+"""What a reply of each protocol must hold to count as an answer."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -53,22 +53,6 @@ def reader_for(protocol: Spoken, content_type: str) -> ReplyReader:
             return EventReader()
         return JsonReader(_check_openai)
     return JsonReader(_check_v2 if protocol is Spoken.V2 else _check_nothing)
-
-
-def request_body(protocol: Spoken, body: Any, model: str) -> Any:
-    """The JSON value to send: `body`, for openai with `stream` and `model` added where it leaves them out.
-
-    Raises:
-        TypeError: the protocol needs a body of another kind; the message says which.
-    """
-    if protocol is Spoken.JSON:
-        return body
-    if not isinstance(body, Mapping):
-        held = "there is none" if body is None else f"it is a {type(body).__name__}"
-        raise TypeError(f'protocol "{protocol}" needs a JSON object as its body, and {held}')
-    if protocol is Spoken.V2:
-        return body
-    return {**({"model": model} if model else {}), "stream": True, **body}
 
 
 class JsonReader:
