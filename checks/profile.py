@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from checks.base import Check, CheckContext, CheckError, Outcome, Params
+from checks.base import BESIDE, Check, CheckContext, CheckError, Outcome, Params, no_way, place_of
 from checks.printable_json import printable_json
 from checks.profile_parts import pyspy, server
 from checks.profile_parts.launch import run_beside, run_here
@@ -49,7 +49,9 @@ class ProfileParams(Params):
         False, description="Allow a model file to run code while it is loaded; without it only weights are read."
     )
     python: str = Field("", description="The Python that has torch or onnxruntime and the model's code.")
-    in_pod: bool = Field(False, description="Run inside the model's container instead of here.")
+    in_pod: bool = Field(
+        False, description="Run inside the model's container instead of here.", json_schema_extra={"needs": BESIDE}
+    )
     pid: int | None = Field(None, gt=0, description="Sample this Python process with py-spy instead.")
     seconds: float = Field(10.0, ge=1, le=600, description="How long py-spy samples.")
     server: Literal["", "vllm", "sglang"] = Field(
@@ -76,8 +78,8 @@ class ProfileCheck(Check[ProfileParams]):
         """The model, process or server to profile, and the way to it."""
         if not (params.source or params.pid or params.server):
             return "Nothing to profile: give --source (checks.profile.source in the config), --pid or --server."
-        if params.in_pod and context.remote is None:
-            return "There is no way into the model's container: give kubernetes.selector in the config."
+        if params.in_pod and (lacking := no_way(context)):
+            return lacking
         if params.server and (context.sender is None or context.model.endpoint is None):
             return "No model server is known: give endpoint.url in the config."
         if params.server and context.model.endpoint is not None and _body_missing(context):
@@ -94,8 +96,7 @@ class ProfileCheck(Check[ProfileParams]):
 
     def announce(self, params: ProfileParams, context: CheckContext) -> str:
         """What it will do, with the cost to production."""
-        del context
-        place = "in the model's container" if params.in_pod else "on this machine"
+        place = place_of(context) if params.in_pod else "on this machine"
         if params.server:
             return (
                 f"Sends {2 * params.requests} known-good requests, half of them with the {params.server} server's "

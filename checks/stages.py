@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from checks.base import Check, CheckContext, CheckError, Outcome, Params, Sender
+from checks.base import BESIDE, Check, CheckContext, CheckError, Outcome, Params, Sender, no_way, place_of
 from checks.stages_parts import server_metrics, server_timing
 from checks.stages_parts.adapters import configured, known_servers, named_stage
 from checks.stages_parts.figures import Split, Stage
@@ -66,7 +66,9 @@ class StagesParams(Params):
     pipeline_input: Path | None = Field(None, description="A JSON file with its input; empty: the known-good input.")
     pipeline_timeout_s: float = Field(120, gt=0, le=3600, description="Seconds that all its runs may take.")
     python: str = Field("", description="The Python that has the pipeline's packages; empty: this one.")
-    in_pod: bool = Field(False, description="Run the pipeline in the model's container.")
+    in_pod: bool = Field(
+        False, description="Run the pipeline in the model's container.", json_schema_extra={"needs": BESIDE}
+    )
     preprocess_max_ms: float = Field(10, gt=0, description="Typical preprocessing takes no longer.")
     inference_max_ms: float = Field(100, gt=0, description="Typical inference takes no longer (10 to 100 ms).")
     postprocess_max_ms: float = Field(10, gt=0, description="Typical postprocessing takes no longer.")
@@ -87,17 +89,17 @@ class StagesCheck(Check[StagesParams]):
     name = "stages"
     title = "Stages of a request"
     step = 3
-    impact = Impact.READ_ONLY
+    impact = Impact.EXEC
     symptoms = ("slow-inference", "latency-variance")
     params = StagesParams
 
     def missing(self, params: StagesParams, context: CheckContext) -> str:
         """Without an endpoint it can only read spans or run a pipeline."""
         endpoint = context.model.endpoint
-        if params.in_pod and context.remote is None:
-            return "--in-pod needs a way into the container: kubernetes.selector in the config."
-        if params.in_pod and not context.confirmed:
-            return "--in-pod runs Python in the model's container. Agree with --yes."
+        if params.in_pod and not params.pipeline:
+            return "--in-pod is for a pipeline: name it with --pipeline module:object."
+        if params.in_pod and (lacking := no_way(context)):
+            return lacking
         if params.pipeline and params.pipeline_input is None and (endpoint is None or _without_input(endpoint)):
             return "No input for the pipeline: endpoint.body in the config, --body-file or --pipeline-input."
         if params.pipeline or params.spans_file is not None:
@@ -105,6 +107,18 @@ class StagesCheck(Check[StagesParams]):
         if endpoint is None or context.sender is None:
             return "No server to ask: endpoint.url in the config, --endpoint, --spans-file or --pipeline."
         return ""
+
+    def impact_of(self, params: StagesParams) -> Impact:
+        """Only a pipeline beside the model touches production."""
+        return Impact.EXEC if params.in_pod else Impact.READ_ONLY
+
+    def announce(self, params: StagesParams, context: CheckContext) -> str:
+        """What it will do."""
+        return (
+            f"Imports {params.pipeline} into a Python process of its own and runs it "
+            f"{params.warmup + params.requests} times, {place_of(context)}: this takes the memory and the compute of "
+            "one more copy. Nothing is left behind."
+        )
 
     async def run(self, params: StagesParams, context: CheckContext) -> Outcome:
         """Gathers every means' figures, judges them and says which are missing and how to get them."""

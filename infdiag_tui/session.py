@@ -9,20 +9,24 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from infdiag_tui.auto_checks import AutoChecks
 from infdiag_tui.check_runs import CheckRuns
-from infdiag_tui.clock import Clock
+from infdiag_tui.clock import Clock, utc_text
 from infdiag_tui.diagnosis import diagnose
+from infdiag_tui.diagnosis.standing import Standing
 from infdiag_tui.findings import assess
 from infdiag_tui.hub.hub import Hub
 from infdiag_tui.knowledge.causes import causes
 from infdiag_tui.model import Diagnosis, DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
+from infdiag_tui.report.conclusions import inert
 from infdiag_tui.report.draft import Draft, built_in_template
 from infdiag_tui.report.slots import slot_values
 from infdiag_tui.report.writer import DraftFile
-from infdiag_tui.streams.base import Stream
+from infdiag_tui.streams.base import SourceError, Stream
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.supervisor import Supervisor
 from infdiag_tui.targets import Target
+from infdiag_tui.text import clean
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +65,7 @@ class Session:
         # A thread of its own, which does not keep the program from ending: a write to a dead mount never returns.
         self._saver = SoleThread("infdiag draft", clock.monotonic)
         self._draft = Draft(built_in_template())
+        self._footnotes = True
         self._evidence: tuple[Evidence, ...] = ()
         self._diagnosis = Diagnosis()
         self._since: dict[tuple[str, str], float] = {}
@@ -69,6 +74,10 @@ class Session:
         self._snapshots = 0
         self._saved_at: float | None = None
         self._save_error = ""
+        self._standing = Standing()
+        self._unattended = asyncio.Event()
+        self._export_error = ""
+        self._exported_at: float | None = None
         self._dirty = asyncio.Event()
         self._checks = CheckRuns(target, folder, clock, self.snapshot)
         self._refill()
@@ -81,6 +90,7 @@ class Session:
                 group.create_task(self._keep_assessing(), name="assess")
                 group.create_task(self._keep_saving(), name="save")
                 group.create_task(self._checks.run(), name="checks")
+                group.create_task(self._check_unattended(), name="unattended checks")
         finally:
             self._saver.close()
             self.conclude()
@@ -89,6 +99,47 @@ class Session:
         """Brings findings and draft up to date and saves: the last thing to do before looking at the result."""
         self._assess_guarded()
         self.save_now()
+        self.export_now()
+
+    def export_now(self) -> None:
+        """Writes what is handed on with the report beside it (blocking); where that fails the draft is still there."""
+        self._export(self.snapshot())
+
+    def _export(self, snapshot: Snapshot) -> None:
+        # Imports of a tenth of a second, wanted once.
+        from infdiag_tui.report.bundle import write_bundle
+
+        try:
+            write_bundle(snapshot, self._file.path.parent, self._companions(snapshot))
+        except Exception as error:
+            log.exception("the report's page and data could not be written")
+            self._export_error = f"{type(error).__name__}: {error}"
+        else:
+            self._export_error, self._exported_at = "", self._clock.now()
+
+    def _companions(self, snapshot: Snapshot) -> dict[str, str]:
+        """Files made from the root cause: a regression test."""
+        from infdiag_tui.report.regression import NAME, regression_test
+        from infdiag_tui.streams.probe.plan import load_plan
+
+        endpoint = self.target.model.endpoint
+        if endpoint is None or snapshot.diagnosis.root_cause is None:
+            return {}
+        try:
+            body = load_plan(endpoint, "infdiag").body
+        except SourceError as error:
+            log.warning("no regression test: %s", error.reason)
+            return {}
+        text = regression_test(snapshot, self.target.model, body)
+        return {NAME: text} if text else {}
+
+    async def export(self) -> None:
+        """The same without holding up the loop."""
+        try:
+            snapshot = self.snapshot()
+            await self._saver.call(lambda: self._export(snapshot), timeout_s=SAVE_TIMEOUT_S)
+        except StuckCallError as error:
+            self._export_error = f"the disk has not answered for {error.waited_s:.0f} s"
 
     def snapshot(self) -> Snapshot:
         """The picture of this moment."""
@@ -120,6 +171,9 @@ class Session:
                 path=str(self._file.path),
                 saved_at=self._saved_at,
                 save_error=self._save_error,
+                footnotes=self._footnotes,
+                exported_at=self._exported_at,
+                export_error=self._export_error,
             ),
         )
 
@@ -127,6 +181,27 @@ class Session:
         """Takes the operator's text, made on top of `base_version`; it is on disk within a second."""
         self._draft.edit(text, base_version, number)
         self._dirty.set()
+
+    def add_note(self, text: str) -> None:
+        """Adds a line to the report's timeline with the present time: a note, or what was pinned."""
+        said = inert(clean(text))
+        if said:
+            self._draft.append(f"- {utc_text(self._clock.now())} {said}")
+            self._dirty.set()
+
+    def give_back_line(self, line_number: int) -> None:
+        """Lets infdiag fill that line of the draft (from 0) again, if it was its own."""
+        if self._draft.give_back(line_number):
+            self._dirty.set()
+
+    def show_footnotes(self, *, shown: bool) -> None:
+        """Whether the report's figures bear footnotes of their origin."""
+        self._footnotes = shown
+        self._refill()
+
+    def check_by_itself(self) -> None:
+        """From now on the read-only checks are run unasked, the most telling first."""
+        self._unattended.set()
 
     def offer_checks(self) -> None:
         """From now on `Snapshot.offered` tells which checks can be run."""
@@ -143,6 +218,10 @@ class Session:
     def cancel_check(self, run_id: int) -> None:
         """Ends a run; what it had written is removed."""
         self._checks.cancel(run_id)
+
+    async def _check_unattended(self) -> None:
+        await self._unattended.wait()
+        await AutoChecks(self._checks, lambda: self._diagnosis.next_checks).run()
 
     async def _keep_assessing(self) -> None:
         fill_at = 0.0
@@ -194,12 +273,13 @@ class Session:
     def _diagnose(self) -> Diagnosis:
         offered = self._checks.offered
         able = None if offered is None else {one.name for one in offered if not one.missing}
-        return diagnose(
+        found = diagnose(
             self._evidence,
             causes(),
             self.target.symptom,
             runnable=lambda name: able is None or name in able,
         )
+        return self._standing.dated(found, self._clock.now())
 
     def _dated(self, evidence: Evidence, at: float) -> Evidence:
         """`evidence` with the moment since when it has been a finding."""
@@ -208,7 +288,7 @@ class Session:
         return dataclasses.replace(evidence, since=self._since.setdefault((evidence.id, evidence.subject), at))
 
     def _refill(self) -> None:
-        if self._draft.fill(slot_values(self.snapshot())):
+        if self._draft.fill(slot_values(self.snapshot(), footnotes=self._footnotes)):
             self._dirty.set()
 
     async def _keep_saving(self) -> None:

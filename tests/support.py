@@ -7,9 +7,11 @@ import importlib.util
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 
 def need_tool(name: str, package: str) -> str:
@@ -74,3 +76,16 @@ def need_module(name: str, package: str) -> None:
     if name in os.environ.get("INFDIAG_TEST_REQUIRE_MODULES", "").split():
         pytest.fail(words)
     pytest.skip(words)
+
+
+@asynccontextmanager
+async def serving_app(app: web.Application) -> AsyncIterator[str]:
+    """Serves an aiohttp application on a free loopback port; yields its URL."""
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()

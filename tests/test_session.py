@@ -216,10 +216,10 @@ async def test_a_defect_in_filling_the_draft_stays_shown_until_a_fill_succeeds(
     planted = True
     states = []
 
-    def values(snapshot: Snapshot) -> Mapping[str, str]:
+    def values(snapshot: Snapshot, *, footnotes: bool = True) -> Mapping[str, str | None]:
         if planted:
             raise ZeroDivisionError("planted")
-        return slot_values(snapshot)
+        return slot_values(snapshot, footnotes=footnotes)
 
     monkeypatch.setattr("infdiag_tui.session.slot_values", values)
     guarded = one._assess_guarded

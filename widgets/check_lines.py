@@ -123,7 +123,8 @@ def offer_detail(one: OfferedCheck, width: int, glyphs: Glyphs) -> list[Line]:
 def _parameter(field: FormField, name_width: int) -> Line:
     value = Span(field.value) if field.value else Span(field.default or "not set", Tone.DIM)
     origin = "  (config)" if field.value else ""
-    return line(Span(columns(field.name, name_width), Tone.DIM), "  ", value, Span(origin, Tone.DIM))
+    not_now = f"  not now: {field.lacking}" if field.lacking else ""
+    return line(Span(columns(field.name, name_width), Tone.DIM), "  ", value, Span(origin + not_now, Tone.DIM))
 
 
 def run_detail(run: CheckRun, now: float, width: int, glyphs: Glyphs) -> list[Line]:

@@ -13,6 +13,7 @@ from widgets.gpu_lines import all_lines, name_of, one_line, some_lines
 from widgets.ink import Line, Tone, beside, muted, toned, wrap
 from widgets.machine_lines import host_lines, process_lines
 from widgets.panel import LinePanel
+from widgets.pins import gpu_pin
 from widgets.source_state import PanelState, combine, matching
 from widgets.verdicts import Verdicts
 
@@ -187,6 +188,10 @@ offer the figure; it never means zero. Charts show the last five minutes; an emp
         super().__init__(title, sources=(*gpu_sources, *machine_sources), id=id, ascii_only=ascii_only)
         self._gpu_sources = gpu_sources
         self._machine_sources = machine_sources
+
+    def pin_of(self, snapshot: Snapshot) -> str:
+        """Every GPU's figures."""
+        return gpu_pin(snapshot)
 
     def render_lines_for(self, snapshot: Snapshot, now: float, width: int, height: int) -> Sequence[Line]:
         """GPUs and machine at this size."""

@@ -9,6 +9,7 @@ from infdiag_tui.config.schema import (
     Logs,
     ModelConfig,
     Protocol,
+    Ssh,
     Thresholds,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "Logs",
     "ModelConfig",
     "Protocol",
+    "Ssh",
     "Thresholds",
 ]

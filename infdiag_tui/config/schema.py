@@ -103,6 +103,24 @@ class Kubernetes(Section):
     name_hint: str = Field("", description="Without a selector: a name to look for in labels and pod names.")
     logs: bool = Field(True, description="Follow the logs of every container of these pods.")
     usage_interval_s: float = Field(10.0, ge=2, le=300, description="Seconds between two readings of metrics.k8s.io.")
+    exec_pod: str = Field("", description="The pod that checks run commands in; default: the first ready one.")
+    exec_container: str = Field(
+        "", description="Its container; default: the pod's default container, else the one with a GPU or ports."
+    )
+
+
+class Ssh(Section):
+    """The model server's host, when it is no pod: checks then run their commands there instead of in a container.
+
+    What is not set comes from the user's ~/.ssh/config, as do jump hosts; keys also from the agent.
+    """
+
+    host: str = Field(min_length=1, description="Host name, address, or an alias of ~/.ssh/config.")
+    user: str = Field("", description="Login name; default: that of ~/.ssh/config, else this user's.")
+    port: int | None = Field(None, gt=0, le=65_535, description="Port; default: that of ~/.ssh/config, else 22.")
+    identity_file: Path | None = Field(None, description="Private key; default: those of the agent and ~/.ssh.")
+    known_hosts: Path | None = Field(None, description="Known host keys; default: ~/.ssh/known_hosts.")
+    connect_timeout_s: float = Field(10.0, gt=0, le=120, description="Limit of connecting and logging in.")
 
 
 class Gpu(Section):
@@ -135,6 +153,7 @@ class ModelConfig(Section):
     endpoint: Endpoint | None = Field(None, description="The model server's predict call.")
     logs: Logs = Field(default_factory=Logs)
     kubernetes: Kubernetes | None = Field(None, description="The model's pods.")
+    ssh: Ssh | None = Field(None, description="The model server's host, when it is no pod.")
     gpu: Gpu = Field(default_factory=Gpu)
     host: Host = Field(default_factory=Host)
     checks: dict[str, dict[str, Any]] = Field(

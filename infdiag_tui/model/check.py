@@ -117,7 +117,10 @@ class FieldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One parameter of a check as a form shows it: `value` as text, empty when only `default` applies."""
+    """One parameter of a check as a form shows it: `value` as text, empty when only `default` applies.
+
+    `lacking` says why it cannot be used at present; empty: it can.
+    """
 
     name: str
     help: str
@@ -125,11 +128,14 @@ class FormField:
     value: str = ""
     default: str = ""
     choices: tuple[str, ...] = ()
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedCheck:
     """A check on offer. `missing` says which input it lacks and which config key or flag gives it; empty: it can run.
+
+    `impact` is the most that it may do, `configured_impact` what it does with the config's values.
 
     `first`: the incident's symptom asks for it.
     """
@@ -139,6 +145,7 @@ class OfferedCheck:
     about: str
     impact: Impact
     step: int
+    configured_impact: Impact = Impact.READ_ONLY
     first: bool = False
     missing: str = ""
     fields: tuple[FormField, ...] = ()

@@ -69,6 +69,8 @@ class Pod:
     labels: Mapping[str, str] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
+    default_container: str = ""
+    """The container that the pod's annotation names for kubectl and its like; empty without one."""
 
     @property
     def key(self) -> str:

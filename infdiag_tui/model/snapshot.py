@@ -78,6 +78,11 @@ class DraftView:
     path: str = ""
     saved_at: float | None = None
     save_error: str = ""
+    footnotes: bool = True
+    """Figures bear footnotes of their origin."""
+    exported_at: float | None = None
+    """When page, data, alert rules and test were last written beside it."""
+    export_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,8 @@ class Template:
         claimed: set[int] = set()
         places: dict[int, int] = {}
         last = -1
-        for number, line in filled.items():
-            free = [index for index in found.get(line, ()) if index not in claimed] if line is not None else []
+        for number, own in filled.items():
+            free = [index for index in found.get(own, ()) if index not in claimed] if own is not None else []
             if free:
                 last = next((index for index in free if index > last), free[0])
                 claimed.add(last)

@@ -14,6 +14,7 @@ _Raw = Mapping[str, Any]
 _BAD_WHEN_TRUE = frozenset({"DisruptionTarget", "PodResizePending", "PodResizeInProgress"})
 """Conditions that are well when absent or False; all others are well when True."""
 _MESSAGE_LIMIT = 500
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
 def parse_pod(raw: _Raw, at: float) -> Pod:
@@ -39,6 +40,7 @@ def parse_pod(raw: _Raw, at: float) -> Pod:
         labels={_text(key): _text(value) for key, value in _map(meta, "labels").items()},
         containers=tuple(_containers(_list(spec, "containers"), _list(status, "containerStatuses"))),
         init_containers=tuple(_containers(_list(spec, "initContainers"), _list(status, "initContainerStatuses"))),
+        default_container=_word(_map(meta, "annotations"), _DEFAULT_CONTAINER),
     )
 
 
