@@ -33,7 +33,9 @@ class Place(StrEnum):
     """Where a tool was found, and so where its command runs."""
 
     HOST = "host"
-    CONTAINER = "container"
+    """This machine."""
+    BESIDE = "beside"
+    """The model's container, or its host over SSH."""
 
 
 class Command(Entry):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
 from infdiag_tui.companions.catalog import Place
-from infdiag_tui.config import Kubernetes, ModelConfig
+from infdiag_tui.config import Kubernetes, ModelConfig, Ssh
 from infdiag_tui.model import Hypothesis, Pod, Snapshot
+from infdiag_tui.remote.pods import NoPlaceError, main_container
 from infdiag_tui.text import printable
 
 Fields = Mapping[str, tuple[str, ...]]
@@ -22,8 +24,10 @@ def fields_for(hypothesis: Hypothesis, snapshot: Snapshot, model: ModelConfig, p
     """The fields that are known about this target, for a command that serves this hypothesis."""
     found: dict[str, tuple[str, ...]] = {}
     pod = _pod(hypothesis, snapshot)
-    _add_cluster(found, pod, model.kubernetes)
+    _add_cluster(found, pod, model.kubernetes, snapshot.incident.model)
     _add_endpoint(found, model)
+    if model.ssh is not None:
+        found["ssh"] = _ssh(model.ssh)
     pid = _pid(snapshot, model, place)
     if pid:
         found["pid"] = (pid,)
@@ -49,7 +53,9 @@ def _pod(hypothesis: Hypothesis, snapshot: Snapshot) -> Pod | None:
     return min(snapshot.pods, key=lambda pod: (pod.ready, -pod.restart_count, pod.name), default=None)
 
 
-def _add_cluster(found: dict[str, tuple[str, ...]], pod: Pod | None, kubernetes: Kubernetes | None) -> None:
+def _add_cluster(
+    found: dict[str, tuple[str, ...]], pod: Pod | None, kubernetes: Kubernetes | None, model_name: str
+) -> None:
     namespace = pod.namespace if pod else kubernetes.namespace if kubernetes else ""
     if kubernetes is None:
         return
@@ -71,9 +77,8 @@ def _add_cluster(found: dict[str, tuple[str, ...]], pod: Pod | None, kubernetes:
     found["pod"] = (pod.name,)
     if pod.node:
         found["node"] = (pod.node,)
-    if pod.containers:
-        worst = min(pod.containers, key=lambda one: (one.ready, -one.restart_count))
-        found["container"] = (worst.name,)
+    with suppress(NoPlaceError):
+        found["container"] = (main_container(pod, kubernetes.exec_container, model_name).name,)
     kind, _, owner = pod.owner.partition("/")
     template = pod.labels.get("pod-template-hash", "")
     if kind == "ReplicaSet" and template and owner.endswith(f"-{template}"):
@@ -106,9 +111,15 @@ def _without_credentials(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def _ssh(ssh: Ssh) -> tuple[str, ...]:
+    flags = (("-p", str(ssh.port or "")), ("-l", ssh.user), ("-i", str(ssh.identity_file or "")))
+    return ("ssh", *(word for flag, value in flags if value for word in (flag, value)), "--", ssh.host)
+
+
 def _pid(snapshot: Snapshot, model: ModelConfig, place: Place) -> str:
-    if place is Place.CONTAINER:
-        return _CONTAINER_MAIN_PID
+    if place is Place.BESIDE:
+        # On a host over SSH nobody has told us the server's process.
+        return _CONTAINER_MAIN_PID if model.ssh is None else ""
     running = next((one.pid for one in snapshot.processes if one.running and one.pid), None)
     pid = running or model.host.pid
     return str(pid) if pid else ""

@@ -1,11 +1,9 @@
-"""Looks which companions are there: programs on this machine and in the container, skill packs under given roots."""
+"""Looks which companions are there: programs here and beside the model, skill packs under roots."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -14,9 +12,10 @@ from typing import Any
 
 from checks.base import CheckError, Remote
 from infdiag_tui.companions.catalog import Place, catalog
+from infdiag_tui.regular_file import NoRegularFileError, read_regular
 from infdiag_tui.text import clean, one_line
 
-CONTAINER_TIMEOUT_S = 20.0
+TIMEOUT_S = 20.0
 MAX_PLUGIN_BYTES = 256_000
 MAX_PLUGIN_DEPTH = 32
 MAX_PACKS = 500
@@ -43,7 +42,7 @@ class Found:
     """The companions that are there, and a sentence for whatever could not be looked at."""
 
     host: frozenset[str] = frozenset()
-    container: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
     packs: tuple[SkillPack, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -53,17 +52,17 @@ def on_host(path: str | None = None) -> frozenset[str]:
     return frozenset(name for name in catalog().wanted(Place.HOST) if shutil.which(name, path=path))
 
 
-async def in_container(remote: Remote) -> tuple[frozenset[str], str]:
+async def beside_model(remote: Remote) -> tuple[frozenset[str], str]:
     """The catalog's programs beside the model, and why that is not known (empty when it is)."""
-    wanted = catalog().wanted(Place.CONTAINER)
+    wanted = catalog().wanted(Place.BESIDE)
     try:
-        code, stdout, _ = await remote.run(("sh", "-c", _SCRIPT, "sh", *wanted), timeout_s=CONTAINER_TIMEOUT_S)
+        code, stdout, _ = await remote.run(("sh", "-c", _SCRIPT, "sh", *wanted), timeout_s=TIMEOUT_S)
     except CheckError as error:
-        return frozenset(), one_line(clean(f"the container was not searched for tools: {error}"), 400)
+        return frozenset(), one_line(clean(f"tools beside the model are unknown: {error}"), 400)
     if code in _NO_PROGRAM:
-        return frozenset(), "the container was not searched for tools: it has no shell"
+        return frozenset(), "tools beside the model are unknown: there is no shell"
     if code:
-        return frozenset(), f"the container was not searched for tools: its shell ended with exit code {code}"
+        return frozenset(), f"tools beside the model are unknown: the shell ended with exit code {code}"
     lines = stdout[:_MAX_REPLY_BYTES].decode("utf-8", "replace").splitlines()
     # `command -v` prints a path for a program; an alias or a built-in is none of ours.
     names = {PurePosixPath(line).name for line in lines if line.startswith("/")}
@@ -84,7 +83,9 @@ def skill_packs(roots: Iterable[Path]) -> tuple[tuple[SkillPack, ...], tuple[str
         for path in sorted(islice(root.glob("plugins/*/plugin.json"), MAX_PACKS)):
             try:
                 pack = _pack(path)
-            except (OSError, ValueError) as error:
+            except OSError as error:
+                problems.append(f"{path}: cannot be read ({error.strerror}). The pack is left out.")
+            except (NoRegularFileError, ValueError) as error:
                 problems.append(f"{path}: {error}. The pack is left out.")
             else:
                 found.setdefault(pack.name, pack)
@@ -92,14 +93,7 @@ def skill_packs(roots: Iterable[Path]) -> tuple[tuple[SkillPack, ...], tuple[str
 
 
 def _pack(path: Path) -> SkillPack:
-    # A pipe under that name would keep its reader waiting for ever.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError("is no regular file")
-        content = file.read(MAX_PLUGIN_BYTES + 1)
-    if len(content) > MAX_PLUGIN_BYTES:
-        raise ValueError(f"is larger than {MAX_PLUGIN_BYTES:,} bytes")
+    content = read_regular(path, MAX_PLUGIN_BYTES)
     try:
         parsed = json.loads(content)
     except RecursionError as error:

@@ -25,7 +25,7 @@ class Offer:
 
     `causes` are the hypotheses it serves, the best first. `command` is one shell line to copy on this machine; every
     name from outside in it is quoted. `argv` are the same commands for running without a shell, several for a pipeline,
-    in the container where `place` is that. A skill pack has neither place nor argv: its `command` is how it is used.
+    beside the model where `place` is that. A skill pack has neither place nor argv: its `command` is how it is used.
     """
 
     tool: str
@@ -80,7 +80,7 @@ def _join(made: dict[str, Offer], offer: Offer) -> None:
 
 
 def _tools(hypothesis: Hypothesis, place: Place, fields: Fields, model: ModelConfig, found: Found) -> Iterator[Offer]:
-    there = found.host if place is Place.HOST else found.container
+    there = found.host if place is Place.HOST else found.beside
     for name, tool in catalog().tools.items():
         for command in tool.commands:
             serves = hypothesis.cause in command.causes and place in (command.where or tool.where)
@@ -136,16 +136,22 @@ def _replaced(argument: str, fields: Fields) -> str | None:
 
 
 def _impact(command: Command, place: Place) -> Impact:
-    """What it does to production; whatever runs in the container is at least an exec."""
-    return Impact.EXEC if place is Place.CONTAINER and command.impact is Impact.READ_ONLY else command.impact
+    """What it does to production; whatever runs beside the model is at least an exec."""
+    return Impact.EXEC if place is Place.BESIDE and command.impact is Impact.READ_ONLY else command.impact
 
 
 def _line(argv: Sequence[Sequence[str]], place: Place, fields: Fields, *, interactive: bool) -> str:
-    """The commands as one line for this machine's shell; empty for a container that kubectl cannot lead to."""
+    """The commands as one line for this machine's shell; empty where nothing to type leads beside the model."""
     if place is Place.HOST:
         return " | ".join(shlex.join(one) for one in argv)
+    if len(argv) != 1:
+        return ""
+    ssh = fields.get("ssh")
+    if ssh:
+        # The far shell takes the line apart once more.
+        return shlex.join((*ssh, shlex.join(argv[0])))
     kubectl, pod, container = (fields.get(name) for name in ("kubectl", "pod", "container"))
-    if not kubectl or not pod or not container or len(argv) != 1:
+    if not kubectl or not pod or not container:
         return ""
     terminal = ("--stdin", "--tty") if interactive else ()
     return shlex.join((*kubectl, "exec", *terminal, *pod, f"--container={container[0]}", "--", *argv[0]))

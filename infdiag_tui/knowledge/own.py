@@ -7,9 +7,7 @@ only the keys that are to be different: tables are merged key by key, everything
 from __future__ import annotations
 
 import difflib
-import os
 import re
-import stat
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from infdiag_tui.knowledge.causes import causes as built_in_causes
 from infdiag_tui.knowledge.guidance import Guidance
 from infdiag_tui.knowledge.symptoms import SYMPTOMS
 from infdiag_tui.knowledge.toml_lines import Place, line_of
+from infdiag_tui.regular_file import NoRegularFileError, read_regular
 from infdiag_tui.text import clean, one_line
 
 MAX_FILES = 100
@@ -115,16 +114,11 @@ def _read(path: Path, owners: dict[str, Path]) -> _File:
 
 def _text(path: Path) -> str:
     try:
-        # A pipe under that name would keep its reader waiting for ever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as opened:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise _refusal(path, 1, "is no regular file. Put a text file there")
-            content = opened.read(MAX_BYTES + 1)
+        content = read_regular(path, MAX_BYTES)
+    except NoRegularFileError as error:
+        raise _refusal(path, 1, f"{error}. Put a smaller text file there") from error
     except OSError as error:
         raise _refusal(path, 1, f"cannot be read ({error.strerror}). Check its permissions") from error
-    if len(content) > MAX_BYTES:
-        raise _refusal(path, 1, f"is larger than {MAX_BYTES:,} bytes. Split it")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
