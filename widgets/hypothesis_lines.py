@@ -27,8 +27,9 @@ def hypothesis_lines(diagnosis: Diagnosis, width: int, glyphs: Glyphs = UNICODE,
     for one in likely[:_MOST_LIKELY]:
         rows += _hypothesis("LIKELY", one, Tone.WARN, glyphs.warning, width, glyphs, details=details)
     effects = [one for one in diagnosis.hypotheses if one.status is HypothesisStatus.CONFIRMED and one.because_of]
+    titles = {one.cause: one.title for one in diagnosis.hypotheses}
     for one in effects:
-        rows += _rows(f"{one.title}: an effect of {one.because_of}", Tone.DIM, width)
+        rows += _rows(f"effect of {titles.get(one.because_of, one.because_of)}: {one.title}", Tone.DIM, width)
     if diagnosis.conflict:
         rows += _rows(f"Contradictory: {diagnosis.conflict}", Tone.WARN, width)
     if diagnosis.severity and not diagnosis.root_causes and diagnosis.next_checks:
