@@ -118,20 +118,30 @@ class Session:
             self._export_error, self._exported_at = "", self._clock.now()
 
     def _companions(self, snapshot: Snapshot) -> dict[str, str]:
-        """Files made from the root cause: a regression test."""
-        from infdiag_tui.report.regression import NAME, regression_test
+        """Files made from the root cause: alert rules and a regression test."""
+        from infdiag_tui.check_context import baseline_path
+        from infdiag_tui.report import alerts, regression
+
+        baseline = alerts.read_baseline(baseline_path(self.target.model_name))
+        texts = {
+            alerts.NAME: alerts.incident_rules(snapshot, causes(), baseline),
+            regression.NAME: self._regression_test(snapshot),
+        }
+        return {name: text for name, text in texts.items() if text}
+
+    def _regression_test(self, snapshot: Snapshot) -> str:
+        from infdiag_tui.report.regression import regression_test
         from infdiag_tui.streams.probe.plan import load_plan
 
         endpoint = self.target.model.endpoint
         if endpoint is None or snapshot.diagnosis.root_cause is None:
-            return {}
+            return ""
         try:
             body = load_plan(endpoint, "infdiag").body
         except SourceError as error:
             log.warning("no regression test: %s", error.reason)
-            return {}
-        text = regression_test(snapshot, self.target.model, body)
-        return {NAME: text} if text else {}
+            return ""
+        return regression_test(snapshot, self.target.model, body)
 
     async def export(self) -> None:
         """The same without holding up the loop."""

@@ -9,12 +9,26 @@ from pathlib import Path
 
 import pytest
 
+from checks import baseline_parts
+from infdiag_tui.check_context import baseline_path
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.config import Config, ModelConfig
 from infdiag_tui.engine import Engine
-from infdiag_tui.model import Evidence, LogLine, Observation, Severity, Snapshot, SourceState, Verdict
+from infdiag_tui.model import (
+    Container,
+    Evidence,
+    LogLine,
+    Observation,
+    Pod,
+    Severity,
+    Snapshot,
+    SourceState,
+    Termination,
+    Verdict,
+)
 from infdiag_tui.report import slot_values
 from infdiag_tui.session import ENGINE, Session
+from infdiag_tui.streams.base import Stream
 from infdiag_tui.targets import Target
 from tests.support import eventually, eventually_blocking
 
@@ -31,7 +45,7 @@ class Lines:
         await asyncio.Event().wait()
 
 
-def session(folder: Path, *streams: Lines) -> Session:
+def session(folder: Path, *streams: Stream) -> Session:
     return Session(Target("m", "oom", ModelConfig(), Config()), streams, folder, SystemClock())
 
 
@@ -64,6 +78,34 @@ async def test_what_streams_say_becomes_evidence_and_fills_the_report(tmp_path: 
     assert "**Severity**: Medium" in text
     assert "\\*bold\\* \\| \\<b\\>" in text  # data is never Markdown
     await stop(task)
+
+
+class KilledPod:
+    """A stream of one pod that the kernel killed at its memory limit a moment ago."""
+
+    name = "pods"
+    stale_after_s = 10.0
+
+    async def observe(self) -> AsyncIterator[Observation]:
+        now = SystemClock().now()
+        container = Container("server", restart_count=1, termination=Termination("OOMKilled", 137, now))
+        yield Pod("ml", "scorer-a", "u1", "Running", now, containers=(container,))
+        await asyncio.Event().wait()
+
+
+async def test_alert_rules_of_the_root_cause_are_written_with_thresholds_from_the_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    kept = {"checks": {"memory": {"result": {"evidence": [{"id": "pods.memory_share", "value": 0.65}]}}}}
+    baseline_parts.write(baseline_path("m"), kept)
+    one = session(tmp_path, KilledPod())
+    task = await running(one)
+    await eventually(lambda: one.snapshot().diagnosis.root_cause)
+    await stop(task)
+    text = (tmp_path / "alerts.yml").read_text()
+    assert "InferenceMemoryNearLimit" in text
+    assert "> 0.845" in text
 
 
 async def test_an_operators_words_are_on_disk_within_a_second(tmp_path: Path) -> None:

@@ -7,14 +7,18 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeGuard
 
 from infdiag_tui.clock import utc_text
 from infdiag_tui.knowledge.causes import THRESHOLD, Alert, Cause, evidence_kinds
 from infdiag_tui.knowledge.units import factor_between
-from infdiag_tui.model import Evidence, Verdict
+from infdiag_tui.model import Evidence, Snapshot, Verdict
+from infdiag_tui.regular_file import NoRegularFileError, read_regular
 from infdiag_tui.text import clean, one_line
 
+NAME = "alerts.yml"
+_MAX_BASELINE_BYTES = 16_000_000
 _LATEST = 253_402_300_800.0  # the year 10000, which no date can name
 _BRACE_BEFORE_BRACE = re.compile(r"\{(?=\{)")
 _LATENCY_FIELDS = {
@@ -107,6 +111,31 @@ def limit_of(alert: Alert, healthy: Mapping[str, Healthy]) -> Limit:
         if bound is not None and value != bound and beyond(value, bound) == value:
             value, words = bound, f"the {name} that is sensible; {words} would be {value:.4g}"
     return Limit(value, alert.unit, words)
+
+
+def incident_rules(snapshot: Snapshot, causes: Mapping[str, Cause], baseline: Mapping[str, Any]) -> str:
+    """The rule file of an incident's root causes; empty where none is confirmed or none has an alert.
+
+    Thresholds come from the saved baseline; what it lacks, from what is judged to be well in the incident itself, such
+    as the replicas that are not affected.
+
+    Args:
+        snapshot: the incident.
+        causes: the causes in force, by id.
+        baseline: what `infdiag check baseline` saved, empty where it saved nothing.
+    """
+    healthy = {**healthy_evidence(snapshot.evidence), **healthy_baseline(baseline)}
+    found = {one.cause: causes[one.cause] for one in snapshot.diagnosis.root_causes if one.cause in causes}
+    return rule_file(found, healthy, snapshot.incident.model)
+
+
+def read_baseline(path: Path) -> Mapping[str, Any]:
+    """A saved baseline, empty where there is none that can be read. Blocking."""
+    try:
+        content = json.loads(read_regular(path, _MAX_BASELINE_BYTES))
+    except (OSError, NoRegularFileError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def rule_file(causes: Mapping[str, Cause], healthy: Mapping[str, Healthy], model: str = "") -> str:
