@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,8 @@ from infdiag_tui.model import (
     Verdict,
 )
 from infdiag_tui.report import slot_values
-from infdiag_tui.session import ENGINE, Session
+from infdiag_tui.session import ENGINE, KNOWLEDGE, Session
+from infdiag_tui.start import own_knowledge
 from infdiag_tui.streams.base import Stream
 from infdiag_tui.targets import Target
 from tests.support import eventually, eventually_blocking
@@ -106,6 +108,21 @@ async def test_alert_rules_of_the_root_cause_are_written_with_thresholds_from_th
     text = (tmp_path / "alerts.yml").read_text()
     assert "InferenceMemoryNearLimit" in text
     assert "> 0.845" in text
+
+
+async def test_own_causes_are_weighed_and_what_is_refused_of_them_is_told(tmp_path: Path) -> None:
+    own = tmp_path / "own" / "causes"
+    own.mkdir(parents=True)
+    (own / "a.toml").write_text("[memory-limit-exceeded]\nimmediate_fix = 'Call the platform team.'\n")
+    (own / "b.toml").write_text("[gpu-fault]\ntitel = 'x'\n")
+    target = Target("m", "oom", ModelConfig(), Config(knowledge_dir=own.parent))
+    one = Session(target, (KilledPod(),), tmp_path, SystemClock(), own_knowledge(target))
+    task = await running(one)
+    await eventually(lambda: "Call the platform team." in one.snapshot().draft.text)
+    told = one.snapshot().sources[KNOWLEDGE]
+    assert told.state is SourceState.DEGRADED
+    assert told.reason.startswith(f"{own}/b.toml:2: gpu-fault.titel is an unknown key. Did you mean 'title'?")
+    await stop(task)
 
 
 async def test_an_operators_words_are_on_disk_within_a_second(tmp_path: Path) -> None:
@@ -258,10 +275,10 @@ async def test_a_defect_in_filling_the_draft_stays_shown_until_a_fill_succeeds(
     planted = True
     states = []
 
-    def values(snapshot: Snapshot, *, footnotes: bool = True) -> Mapping[str, str | None]:
+    def values(snapshot: Snapshot, **more: Any) -> Mapping[str, str | None]:
         if planted:
             raise ZeroDivisionError("planted")
-        return slot_values(snapshot, footnotes=footnotes)
+        return slot_values(snapshot, **more)
 
     monkeypatch.setattr("infdiag_tui.session.slot_values", values)
     guarded = one._assess_guarded
