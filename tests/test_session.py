@@ -16,7 +16,6 @@ from infdiag_tui.clock import SystemClock
 from infdiag_tui.config import Config, ModelConfig
 from infdiag_tui.engine import Engine
 from infdiag_tui.model import (
-    Container,
     Evidence,
     LogLine,
     Observation,
@@ -24,7 +23,6 @@ from infdiag_tui.model import (
     Severity,
     Snapshot,
     SourceState,
-    Termination,
     Verdict,
 )
 from infdiag_tui.report import slot_values
@@ -82,17 +80,31 @@ async def test_what_streams_say_becomes_evidence_and_fills_the_report(tmp_path: 
     await stop(task)
 
 
-class KilledPod:
-    """A stream of one pod that the kernel killed at its memory limit a moment ago."""
+class EvictedPod:
+    """A stream of one pod that its node put out."""
 
     name = "pods"
     stale_after_s = 10.0
 
     async def observe(self) -> AsyncIterator[Observation]:
-        now = SystemClock().now()
-        container = Container("server", restart_count=1, termination=Termination("OOMKilled", 137, now))
-        yield Pod("ml", "scorer-a", "u1", "Running", now, containers=(container,))
+        message = "The node was low on resource: memory."
+        yield Pod("ml", "scorer-a", "u1", "Failed", SystemClock().now(), reason="Evicted", message=message)
         await asyncio.Event().wait()
+
+
+async def test_own_causes_are_weighed_and_what_is_refused_of_them_is_told(tmp_path: Path) -> None:
+    own = tmp_path / "own" / "causes"
+    own.mkdir(parents=True)
+    (own / "a.toml").write_text("[evicted]\nimmediate_fix = 'Call the platform team.'\n")
+    (own / "b.toml").write_text("[gpu-fault]\ntitel = 'x'\n")
+    target = Target("m", "oom", ModelConfig(), Config(knowledge_dir=own.parent))
+    one = Session(target, (EvictedPod(),), tmp_path, SystemClock(), own_knowledge(target))
+    task = await running(one)
+    await eventually(lambda: "Call the platform team." in one.snapshot().draft.text)
+    told = one.snapshot().sources[KNOWLEDGE]
+    assert told.state is SourceState.DEGRADED
+    assert told.reason.startswith(f"{own}/b.toml:2: gpu-fault.titel is an unknown key. Did you mean 'title'?")
+    await stop(task)
 
 
 async def test_alert_rules_of_the_root_cause_are_written_with_thresholds_from_the_baseline(
@@ -101,28 +113,18 @@ async def test_alert_rules_of_the_root_cause_are_written_with_thresholds_from_th
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     kept = {"checks": {"memory": {"result": {"evidence": [{"id": "pods.memory_share", "value": 0.65}]}}}}
     baseline_parts.write(baseline_path("m"), kept)
-    one = session(tmp_path, KilledPod())
+    own = tmp_path / "own" / "causes"
+    own.mkdir(parents=True)
+    alert = "expr = 'mine > {threshold}'\nunit = 'share'\nevidence = 'pods.memory_share'\nfactor = 1.2\n"
+    (own / "a.toml").write_text(f"[evicted.prevention.alert]\n{alert}")
+    target = Target("m", "oom", ModelConfig(), Config(knowledge_dir=own.parent))
+    one = Session(target, (EvictedPod(),), tmp_path, SystemClock(), own_knowledge(target))
     task = await running(one)
     await eventually(lambda: one.snapshot().diagnosis.root_cause)
     await stop(task)
     text = (tmp_path / "alerts.yml").read_text()
-    assert "InferenceMemoryNearLimit" in text
-    assert "> 0.845" in text
-
-
-async def test_own_causes_are_weighed_and_what_is_refused_of_them_is_told(tmp_path: Path) -> None:
-    own = tmp_path / "own" / "causes"
-    own.mkdir(parents=True)
-    (own / "a.toml").write_text("[memory-limit-exceeded]\nimmediate_fix = 'Call the platform team.'\n")
-    (own / "b.toml").write_text("[gpu-fault]\ntitel = 'x'\n")
-    target = Target("m", "oom", ModelConfig(), Config(knowledge_dir=own.parent))
-    one = Session(target, (KilledPod(),), tmp_path, SystemClock(), own_knowledge(target))
-    task = await running(one)
-    await eventually(lambda: "Call the platform team." in one.snapshot().draft.text)
-    told = one.snapshot().sources[KNOWLEDGE]
-    assert told.state is SourceState.DEGRADED
-    assert told.reason.startswith(f"{own}/b.toml:2: gpu-fault.titel is an unknown key. Did you mean 'title'?")
-    await stop(task)
+    assert "InferencePodEvicted" in text
+    assert "mine > 0.78" in text
 
 
 async def test_an_operators_words_are_on_disk_within_a_second(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from infdiag_tui.knowledge.causes import SIGNATURE, impacts
+from infdiag_tui.knowledge.causes import SIGNATURE, WELL, impacts
 from infdiag_tui.model import Argument, Evidence, Verdict
 
 SIGNATURE_EVIDENCE = "logs.signature"
@@ -50,6 +50,9 @@ class Facts:
     def _holds_one(self, name: str) -> bool:
         if name.startswith(SIGNATURE):
             return name.removeprefix(SIGNATURE) in self._signed
+        if name.endswith(WELL):
+            told = name.removesuffix(WELL)
+            return self.is_known(told) and not self.is_bad(told)
         return name in self._impacts or self.is_bad(name)
 
     def signed_for(self, cause: str) -> list[Argument]:

@@ -20,6 +20,10 @@ THRESHOLD = "{threshold}"
 """Stands in an alert's expression for the measured limit."""
 
 
+WELL = ":ok"
+"""Ending of a condition that holds when that evidence was measured and neither warns nor fails."""
+
+
 class Entry(BaseModel):
     """Base of what is read from knowledge files: unknown keys are errors, values never change."""
 
@@ -41,8 +45,9 @@ class Rule(Entry):
 
     `weight` is in log-odds (natural logarithm) and positive, on whichever side the rule stands; a warning counts half
     unless the rule asks for one. `with` are conditions that must all hold as well: an evidence id that warns or fails,
-    an impact, or `signature:CAUSE`, alternatives separated by `|`. `without` are evidence ids that must not warn or
-    fail. `decisive`: only this cause explains it (or, among what refutes, this cause cannot have it).
+    one that was measured and does not (`ID:ok`), an impact, or `signature:CAUSE`; alternatives are separated by `|`.
+    `without` are evidence ids that must not warn or fail. `decisive`: only this cause explains it (or, among what
+    refutes, this cause cannot have it).
     """
 
     evidence: str
@@ -199,7 +204,7 @@ def _rule(rule: Rule, found: Mapping[str, Cause]) -> Iterator[tuple[str, str]]:
             if one.startswith(SIGNATURE):
                 if one.removeprefix(SIGNATURE) not in found:
                     yield "with", f"{one!r} names no cause"
-            elif one not in groups and one not in kinds:
+            elif one not in groups and one.removesuffix(WELL) not in kinds:
                 yield "with", f"{one!r} is no evidence"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infdiag_tui.diagnosis import SignatureWeights, diagnose
-from infdiag_tui.knowledge.causes import SIGNATURE, Cause, Rule, causes, evidence_kinds, impacts
+from infdiag_tui.knowledge.causes import SIGNATURE, WELL, Cause, Rule, causes, evidence_kinds, impacts
 from infdiag_tui.model import Diagnosis, Evidence, Hypothesis, HypothesisStatus, Verdict
 
 KINDS = sorted(evidence_kinds())
@@ -29,6 +29,9 @@ def satisfying(rule: Rule) -> list[Evidence]:
     found = [evidence(rule.evidence, "fail" if rule.verdict == "bad" else rule.verdict)]
     for condition in rule.with_:
         name = condition.split("|")[0]
+        if name.endswith(WELL):
+            found.append(evidence(name.removesuffix(WELL), "ok"))
+            continue
         if name.startswith(SIGNATURE):
             found.append(evidence("logs.signature", subject="oom-line"))
             continue

@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks import baseline_parts
-from infdiag_tui.diagnosis import diagnose
 from infdiag_tui.knowledge.causes import Alert, Cause, causes, evidence_kinds
-from infdiag_tui.model import Evidence, IncidentInfo, Snapshot, Verdict
+from infdiag_tui.model import Diagnosis, Evidence, Hypothesis, HypothesisStatus, IncidentInfo, Snapshot, Verdict
 from infdiag_tui.report.alerts import (
     Healthy,
     healthy_baseline,
@@ -219,33 +218,28 @@ def test_a_baseline_that_is_not_as_it_should_be_gives_nothing(content: dict[str,
     assert healthy_baseline(content) == {}
 
 
-def incident(*evidence: Evidence) -> Snapshot:
-    return Snapshot(AT, 1, IncidentInfo("scorer", "", AT), evidence=evidence, diagnosis=diagnose(evidence, causes()))
-
-
-def pod_evidence(id_: str, value: float | bool, verdict: Verdict, subject: str) -> Evidence:
-    return Evidence(id_, "x", verdict, "pods", AT, value, evidence_kinds()[id_].unit, subject)
+def incident(*evidence: Evidence, root: str = "") -> Snapshot:
+    found = Hypothesis(root, root, "Infrastructure", HypothesisStatus.CONFIRMED, 3.0, "x")
+    diagnosis = Diagnosis(hypotheses=(found,), root_causes=(found,) if root else ())
+    return Snapshot(AT, 1, IncidentInfo("scorer", "", AT), evidence=evidence, diagnosis=diagnosis)
 
 
 def test_an_incidents_rules_are_those_of_its_root_cause_with_thresholds_from_the_replicas_that_are_well() -> None:
-    killed = pod_evidence("pods.oom_killed", True, Verdict.FAIL, "ml/a")
-    full = pod_evidence("pods.memory_share", 0.99, Verdict.WARN, "ml/a")
-    well = pod_evidence("pods.memory_share", 0.6, Verdict.OK, "ml/b")
-    [rule] = rules(incident_rules(incident(killed, full, well), causes(), {}))
+    shown = (evidence(0.99, Verdict.FAIL, "ml/a"), evidence(0.6, subject="ml/b"))
+    [rule] = rules(incident_rules(incident(*shown, root="memory-limit-exceeded"), causes(), {}))
     assert rule["labels"]["cause"] == "memory-limit-exceeded"
     assert rule["labels"]["model"] == "scorer"
     assert rule["expr"].endswith("> 0.78")
     assert "healthy 0.6 share of pods.memory_share (pods, 2023" in rule["annotations"]["description"]
-    assert incident_rules(incident(full, well), causes(), {}) == "", "nothing is confirmed"
+    assert incident_rules(incident(*shown), causes(), {}) == "", "nothing is confirmed"
 
 
 def test_a_saved_baseline_goes_before_what_the_incident_shows(tmp_path: Path) -> None:
     kept = {"checks": {"memory": {"result": {"evidence": [{"id": "pods.memory_share", "value": 0.65}]}}}}
     path = tmp_path / "m.json"
     baseline_parts.write(path, kept)
-    killed = pod_evidence("pods.oom_killed", True, Verdict.FAIL, "ml/a")
-    well = pod_evidence("pods.memory_share", 0.6, Verdict.OK, "ml/b")
-    [rule] = rules(incident_rules(incident(killed, well), causes(), read_baseline(path)))
+    shown = incident(evidence(0.6, subject="ml/b"), root="memory-limit-exceeded")
+    [rule] = rules(incident_rules(shown, causes(), read_baseline(path)))
     assert rule["expr"].endswith("> 0.845")
 
 
