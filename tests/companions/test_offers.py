@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infdiag_tui.companions import Found, Offer, Place, SkillPack, catalog, offers
@@ -263,6 +263,7 @@ def test_names_that_no_line_should_hold_are_not_offered(name: str) -> None:
     ]
 
 
+@settings(deadline=None)  # a loaded machine is no failure
 @given(st.text(), st.text())
 def test_filling_in_never_makes_another_word(one: str, two: str) -> None:
     made = filled(("tool", "--flag={pod}", "x/{node}", "|", "jq"), {"pod": (one,), "node": (two,)})

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infdiag_tui.knowledge.toml_lines import Place, all_lines, line_of
@@ -117,6 +117,7 @@ def written(value: Any, blank: str) -> str:
     return "{" + ", ".join(f'"{key}" = {written(one, blank)}' for key, one in value.items()) + "}"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a loaded machine is no failure
 @given(
     st.dictionaries(KEYS, VALUES, max_size=4),
     st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES, max_size=3), max_size=3),
