@@ -113,7 +113,7 @@ def _context(target: Target, folder: Path, context: StreamContext, pods: Sequenc
         replicas=_reached(target, pods),
         remote=way.remote,
         no_remote=way.lacking,
-        baseline=platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(target.model_name)}.json",
+        baseline=baseline_path(target.model_name),
         user_agent=context.user_agent,
     )
 
@@ -155,6 +155,11 @@ def _replica(pod: Pod, scheme: str, service_port: int | None) -> Replica | None:
     host = f"[{pod.pod_ip}]" if ":" in pod.pod_ip else pod.pod_ip
     digest = next((container.digest for container in pod.containers if container.digest), "")
     return Replica(pod.name, f"{scheme}://{host}:{port}", digest)
+
+
+def baseline_path(model_name: str) -> Path:
+    """Where a model's baseline is kept; it may not be there."""
+    return platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(model_name)}.json"
 
 
 def _file_name(name: str) -> str:

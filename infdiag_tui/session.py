@@ -16,7 +16,7 @@ from infdiag_tui.diagnosis import diagnose
 from infdiag_tui.diagnosis.standing import Standing
 from infdiag_tui.findings import assess
 from infdiag_tui.hub.hub import Hub
-from infdiag_tui.knowledge.causes import causes
+from infdiag_tui.knowledge.own import Knowledge, load_knowledge
 from infdiag_tui.model import Diagnosis, DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
 from infdiag_tui.report.conclusions import inert
 from infdiag_tui.report.draft import Draft, built_in_template
@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 ENGINE = "engine"
 """The source name under which the session itself reports: assessing, filling the draft."""
+
+KNOWLEDGE = "knowledge"
+"""The source name under which it tells what of the own knowledge folder was refused."""
 
 ASSESS_EVERY_S = 0.5
 FILL_EVERY_S = 2.0
@@ -55,10 +58,19 @@ class Session:
         streams: its sources.
         folder: the incident's folder, which exists.
         clock: wall and monotonic time.
+        knowledge: the causes to weigh; default: the built-in ones.
     """
 
-    def __init__(self, target: Target, streams: Sequence[Stream], folder: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        target: Target,
+        streams: Sequence[Stream],
+        folder: Path,
+        clock: Clock,
+        knowledge: Knowledge | None = None,
+    ) -> None:
         self.target = target
+        self._knowledge = knowledge or load_knowledge(None, ())
         self.hub = Hub(max_log_lines=target.model.logs.max_lines)
         self._clock = clock
         self._supervisor = Supervisor(streams, self.hub.put, clock)
@@ -120,20 +132,30 @@ class Session:
             self._export_error, self._exported_at = "", self._clock.now()
 
     def _companions(self, snapshot: Snapshot) -> dict[str, str]:
-        """Files made from the root cause: a regression test."""
-        from infdiag_tui.report.regression import NAME, regression_test
+        """Files made from the root cause: alert rules and a regression test."""
+        from infdiag_tui.check_context import baseline_path
+        from infdiag_tui.report import alerts, regression
+
+        baseline = alerts.read_baseline(baseline_path(self.target.model_name))
+        texts = {
+            alerts.NAME: alerts.incident_rules(snapshot, self._knowledge.causes, baseline),
+            regression.NAME: self._regression_test(snapshot),
+        }
+        return {name: text for name, text in texts.items() if text}
+
+    def _regression_test(self, snapshot: Snapshot) -> str:
+        from infdiag_tui.report.regression import regression_test
         from infdiag_tui.streams.probe.plan import load_plan
 
         endpoint = self.target.model.endpoint
         if endpoint is None or snapshot.diagnosis.root_cause is None:
-            return {}
+            return ""
         try:
             body = load_plan(endpoint, "infdiag").body
         except SourceError as error:
             log.warning("no regression test: %s", error.reason)
-            return {}
-        text = regression_test(snapshot, self.target.model, body)
-        return {NAME: text} if text else {}
+            return ""
+        return regression_test(snapshot, self.target.model, body, self._knowledge.causes)
 
     async def export(self) -> None:
         """The same without holding up the loop."""
@@ -151,7 +173,7 @@ class Session:
             at=now,
             number=self._snapshots,
             incident=self._info,
-            sources={**self._supervisor.health(now), ENGINE: self._own_health()},
+            sources={**self._supervisor.health(now), ENGINE: self._own_health(), **self._knowledge_health(now)},
             host=self.hub.host,
             processes=self.hub.processes,
             gpus=self.hub.gpus,
@@ -273,6 +295,15 @@ class Session:
             ENGINE, state, self._info.started_at, self._assessed_at, reason=reason, remedy=remedy, stale_after_s=5.0
         )
 
+    def _knowledge_health(self, now: float) -> dict[str, SourceHealth]:
+        """Why files of the own knowledge folder are not used; empty while there is nothing to tell."""
+        problems = self._knowledge.problems
+        if not problems:
+            return {}
+        more = f" (and {len(problems) - 1} more, in infdiag.log)" if len(problems) > 1 else ""
+        degraded = SourceState.DEGRADED
+        return {KNOWLEDGE: SourceHealth(KNOWLEDGE, degraded, self._info.started_at, now, reason=problems[0] + more)}
+
     def _assess(self) -> tuple[Evidence, ...]:
         snapshot = self.snapshot()
         observed = assess(snapshot, self.target.config.thresholds, self.target.model.endpoint)
@@ -288,7 +319,7 @@ class Session:
         able = None if offered is None else {one.name for one in offered if not one.missing}
         found = diagnose(
             self._evidence,
-            causes(),
+            self._knowledge.causes,
             self.target.symptom,
             runnable=lambda name: able is None or name in able,
         )
@@ -301,7 +332,7 @@ class Session:
         return dataclasses.replace(evidence, since=self._since.setdefault((evidence.id, evidence.subject), at))
 
     def _refill(self) -> None:
-        if self._draft.fill(slot_values(self.snapshot(), footnotes=self._footnotes)):
+        if self._draft.fill(slot_values(self.snapshot(), footnotes=self._footnotes, known=self._knowledge.causes)):
             self._dirty.set()
 
     async def _keep_saving(self) -> None:

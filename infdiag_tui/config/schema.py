@@ -186,3 +186,11 @@ class Config(Section):
     )
     thresholds: Thresholds = Field(default_factory=Thresholds)
     incidents_dir: Path | None = Field(None, description="Folder for incidents; default: the user's state folder.")
+    knowledge_dir: Path | None = Field(
+        None,
+        description="Folder with an own knowledge: causes/*.toml over the built-in causes, guidance/*.md.",
+    )
+    skill_pack_roots: tuple[Path, ...] = Field(
+        (),
+        description="Folders under which skill packs are looked for, as plugins/NAME/plugin.json.",
+    )

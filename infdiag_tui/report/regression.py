@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
 
 from infdiag_tui.clock import utc_text
 from infdiag_tui.config import Endpoint, ModelConfig, Protocol
-from infdiag_tui.knowledge.causes import causes
+from infdiag_tui.knowledge.causes import Cause, causes
 from infdiag_tui.model import Snapshot
 from infdiag_tui.text import one_line, redact
 
@@ -16,18 +17,21 @@ TYPICAL_TOTAL_MS = 125.0
 """The specification's typical stage times, summed: preprocessing 10, inference 100, postprocessing 10, network 5."""
 
 
-def regression_test(snapshot: Snapshot, model: ModelConfig, body: bytes | None) -> str:
+def regression_test(
+    snapshot: Snapshot, model: ModelConfig, body: bytes | None, known: Mapping[str, Cause] | None = None
+) -> str:
     """A pytest module of the standard library alone; empty without a confirmed cause or an endpoint to ask.
 
     Args:
         snapshot: the incident.
         model: its config.
         body: the known-good input as it is sent; None: the request has none.
+        known: the causes in force, by id; default: the built-in ones.
     """
     root, endpoint = snapshot.diagnosis.root_cause, model.endpoint
     if root is None or endpoint is None or endpoint.protocol is Protocol.OPENAI:
         return ""
-    cause = causes().get(root.cause)
+    cause = (known or causes()).get(root.cause)
     scenario = cause.prevention.test_case if cause and cause.prevention else root.title
     limit_ms, limit_source = _limit(endpoint)
     expected = model.checks.get("version", {}).get("expected")

@@ -8,7 +8,7 @@ from infdiag_tui.clock import utc_text
 from infdiag_tui.findings.currency import stream_of
 from infdiag_tui.findings.pods import USAGE_FRESH_S
 from infdiag_tui.knowledge import SYMPTOMS
-from infdiag_tui.knowledge.causes import causes
+from infdiag_tui.knowledge.causes import Cause, causes
 from infdiag_tui.model import ErrorKind, Evidence, GpuDevice, LatencyWindow, PodUsage, Quantile, Snapshot, Verdict
 from infdiag_tui.report.conclusions import checklist, hypothesis_rows, inert, root_cause
 from infdiag_tui.report.footnotes import NOTED, notes_of
@@ -23,12 +23,15 @@ PREDICTIONS = (
 )
 
 
-def slot_values(snapshot: Snapshot, *, footnotes: bool = True) -> Mapping[str, str | None]:
+def slot_values(
+    snapshot: Snapshot, *, footnotes: bool = True, known: Mapping[str, Cause] | None = None
+) -> Mapping[str, str | None]:
     """The value of every slot of the template, one line each, free of Markdown that data could smuggle in.
 
     Args:
         snapshot: the incident.
         footnotes: with a footnote of source, window and sample size behind each measured line.
+        known: the causes in force, by id; default: the built-in ones.
     """
     found = [one for one in snapshot.evidence if one.verdict in (Verdict.WARN, Verdict.FAIL)]
     measured = {
@@ -51,7 +54,7 @@ def slot_values(snapshot: Snapshot, *, footnotes: bool = True) -> Mapping[str, s
         "predictions": inert(_said(snapshot.evidence, PREDICTIONS)),
         "drift": inert(_said(snapshot.evidence, ("drift.features",))),
         "preprocessing": inert(_said(snapshot.evidence, ("pipeline.golden", "pipeline.code_changed"))),
-        **root_cause(snapshot, causes()),
+        **root_cause(snapshot, known or causes()),
         **checklist(snapshot.evidence),
     }
     notes = notes_of(snapshot)
