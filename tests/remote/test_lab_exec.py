@@ -36,13 +36,17 @@ async def test_words_input_output_and_exit_code_arrive_as_they_are(lab: Lab) -> 
     assert silent == (0, b"", b"")
 
 
-async def test_it_runs_in_the_container_that_it_names(lab: Lab) -> None:
+async def test_it_runs_in_the_container_that_it_names_and_logs_what_was_run_once(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
     place = await place_in(lab)
     async with into(lab.kubeconfig_path, place) as remote:
-        _, out, _ = await remote.run(("pwd",), timeout_s=30)
+        for _ in range(2):
+            _, out, _ = await remote.run(("pwd",), timeout_s=30)
 
         assert out.decode().strip() == str(lab.folder / "pods" / place.pod)
         assert remote.where == f"in container server of pod {place.pod} (namespace {lab.namespace})"
+    assert [record.getMessage() for record in caplog.records] == [f"running {remote.where}: pwd"]
 
 
 async def test_a_program_that_is_not_there_is_exit_code_127(lab: Lab) -> None:
