@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import secrets
 from pathlib import Path
 
+import psutil
 import pytest
 
 from checks.base import CheckError
@@ -162,5 +164,8 @@ async def test_an_api_server_that_goes_away_midway_is_said_with_what_may_be_left
         assert caught.value.unreachable
         assert gone.value.unreachable
         assert (await remote.run(("true",), timeout_s=30))[0] == 0
-    for process in runs_beside(marker):
-        process.kill()
+    left = runs_beside(marker)
+    assert left, "the lab's commands outlive their client, as a cluster's do"
+    for process in [one for each in left for one in (*each.children(recursive=True), each)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
