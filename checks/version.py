@@ -76,15 +76,17 @@ class VersionCheck(Check[VersionParams]):
     async def run(self, params: VersionParams, context: CheckContext) -> Outcome:
         """Asks every replica, then reads the files."""
         asked = await _ask_all(params, context)
-        files, notes = await _files(params, context)
+        files, notes, unreachable = await _files(params, context)
         before: frozenset[str] = frozenset()
         if context.baseline is not None:
             before = await asyncio.to_thread(baseline_versions, context.baseline)
         findings = Findings(params, asked, files, notes, context.now(), before)
         if not findings.anything:
             errors = [one.stated.error for one in asked if one.stated.error]
+            if notes and not errors:
+                raise CheckError("; ".join(notes), unreachable=unreachable)
             raise CheckError(
-                f"no version was found: {errors[0] if errors else '; '.join(notes) or 'no file matches --file'}; "
+                f"no version was found: {errors[0] if errors else 'no file matches --file'}; "
                 "set endpoint.health_url, --server, --model or --file",
                 unreachable=bool(asked) and all(one.stated.unreachable for one in asked),
             )
@@ -126,9 +128,10 @@ async def _ask_all(params: VersionParams, context: CheckContext) -> list[Asked]:
     return asked + [task.result() for task in tasks]
 
 
-async def _files(params: VersionParams, context: CheckContext) -> tuple[list[ModelFile], list[str]]:
-    """Files here and beside the model, and why some could not be looked at."""
+async def _files(params: VersionParams, context: CheckContext) -> tuple[list[ModelFile], list[str], bool]:
+    """Files here and beside the model, why some could not be looked at, and whether their place was out of reach."""
     notes: list[str] = []
+    unreachable = False
     files: list[ModelFile] = []
     if params.file:
         files = await local_files(
@@ -137,20 +140,21 @@ async def _files(params: VersionParams, context: CheckContext) -> tuple[list[Mod
         if not files:
             notes.append(f"no file matches --file {' '.join(params.file)}")
     if not params.pod_file:
-        return files, notes
+        return files, notes, unreachable
     if context.remote is None:
         notes.append(context.no_remote)
-        return files, notes
+        return files, notes, unreachable
     context.report(Progress(f"hashing files {context.remote.where}"))
     try:
         inside = await remote_files(context.remote, params.pod_file, _HASH_TIMEOUT_S)
     except CheckError as error:
         notes.append(str(error))
+        unreachable = error.unreachable
     else:
         files += inside
         if not inside:
             notes.append(f"no file {context.remote.where} matches --pod-file {' '.join(params.pod_file)}")
-    return files, notes
+    return files, notes, unreachable
 
 
 CHECK = VersionCheck()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import secrets
+import shlex
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, Protocol
 
@@ -15,6 +16,8 @@ from infdiag_tui.remote.output import STDOUT_BYTES, Output, TooMuchError
 from infdiag_tui.text import clean, one_line
 
 log = logging.getLogger(__name__)
+# What was run in production is worth a line in the incident's log, whatever else is kept there.
+log.setLevel(logging.INFO)
 
 END_WITHIN_S = 8.0
 """How long it may take to end what was left running."""
@@ -60,6 +63,7 @@ class GuardedRemote:
         self._carrier = carrier
         self._stdout_bytes = stdout_bytes
         self._has_shell = True
+        self._logged: tuple[str, ...] = ()
         self._endings: set[asyncio.Task[str]] = set()
         self.kind = carrier.kind
         self.place = carrier.place
@@ -67,7 +71,9 @@ class GuardedRemote:
 
     async def run(self, command: tuple[str, ...], *, timeout_s: float, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         """As `Remote.run`."""
-        log.info("running %s %s", one_line(clean(" ".join(command))), self.where)
+        if command != self._logged:
+            self._logged = command
+            log.info("running %s: %s", self.where, one_line(clean(shlex.join(command))))
         if self._has_shell:
             ended = await self._attempt(command, timeout_s, stdin, secrets.token_hex(8))
             if ended is not None:

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Checkbox, Input, Select
 
 from infdiag_tui.app import InfdiagApp
-from infdiag_tui.model import CheckRun, RunState, Snapshot
+from infdiag_tui.model import CheckRun, FieldKind, FormField, Impact, OfferedCheck, RunState, Snapshot
 from infdiag_tui.screens.check_consent import ConsentScreen
 from infdiag_tui.screens.check_form import FormScreen
 from infdiag_tui.screens.checks import ChecksScreen
@@ -166,6 +166,23 @@ async def test_a_check_that_lacks_an_input_says_so_in_its_form_which_takes_it() 
         assert "checks.drift.reference in the config, or --reference" in found.flat
         await found.press("/", "x", "enter")
         assert found.engine.started_checks == [("drift", {"reference": "/x"})]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_a_field_needs_and_is_not_there_greys_it_with_the_reason(size: tuple[int, int]) -> None:
+    why = "There is no way into the model's container: [b]set[/b] kubernetes.selector."
+    in_pod = FormField("in_pod", "Look inside.", FieldKind.SWITCH, default="false", lacking=why)
+    kept = FormField("pod_file", "Files there.", FieldKind.WORDS, value="/model/*", lacking=why)
+    offered = OfferedCheck("version", "Versions", "Asks.", Impact.EXEC, 1, fields=(in_pod, kept))
+    async with checks(size, picture(offered=(offered,))) as found:
+        await found.press("enter")
+        form = found.app.screen
+        assert f"Not now: {why}" in found.flat
+        assert form.query_one(Checkbox).disabled
+        # What the config sets can still be taken back.
+        assert not form.query_one(Input).disabled
+        await found.press("enter")
+        assert found.engine.started_checks == [("version", {"in_pod": "false", "pod_file": "/model/*"})]
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -95,8 +95,16 @@ async def execute(options: ExecOptions, place: ExecPlace, channels: ExecChannels
     return _status(code)
 
 
+async def end_abandoned() -> None:
+    """Kills the commands whose client left."""
+    tasks = list(_abandoned)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def _abandon(process: asyncio.subprocess.Process) -> None:
-    """Keeps an abandoned command's pipes flowing until it ends."""
+    """Keeps an abandoned command's pipes flowing until it ends; cancelling kills it."""
     if process.stdin is not None:
         process.stdin.close()
 
@@ -104,8 +112,13 @@ async def _abandon(process: asyncio.subprocess.Process) -> None:
         while reader is not None and await reader.read(_CHUNK_BYTES):
             pass
 
-    await asyncio.gather(drain(process.stdout), drain(process.stderr))
-    await process.wait()
+    try:
+        await asyncio.gather(drain(process.stdout), drain(process.stderr))
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 async def _join_pipes(process: asyncio.subprocess.Process, channels: ExecChannels, *, wants_stdin: bool) -> None:
