@@ -249,8 +249,9 @@ async def _observe(seconds: float, context: CheckContext) -> None:
 
 def _unanswered(sent: Sent, endpoint: Endpoint) -> CheckError:
     reason = sent.failures[-1] if sent.failures else "no answer"
+    stop = "" if reason.endswith((".", "?")) else "."
     return CheckError(
-        one_line(clean(f"{endpoint.url} answered none of {len(sent.failures)} known-good requests: {reason}.")),
+        one_line(clean(f"{endpoint.url} answered none of {len(sent.failures)} known-good requests: {reason}{stop}")),
         unreachable=True,
     )
 

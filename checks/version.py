@@ -11,7 +11,7 @@ from checks.base import BESIDE, Check, CheckContext, CheckError, Glob, Outcome, 
 from checks.version_baseline import baseline_versions
 from checks.version_files import ModelFile, local_files, remote_files
 from checks.version_findings import SERVICE, Asked, Findings, conclude
-from checks.version_sources import Source, ask, model_name, sources_for
+from checks.version_sources import Asker
 from infdiag_tui.model import Impact, Progress
 
 _AT_ONCE = 8
@@ -98,33 +98,25 @@ async def _ask_all(params: VersionParams, context: CheckContext) -> list[Asked]:
     sender, endpoint = context.sender, context.model.endpoint
     if sender is None or endpoint is None:
         return [Asked(replica.name, digest=replica.digest) for replica in context.replicas]
-    model = model_name(endpoint, params.model)
-    sources = sources_for(endpoint, params.server, model)
-    if params.server and not model and sources[0].needs_model:
-        raise CheckError(f"the model's name is needed to ask a {params.server} server; give --model NAME")
+    asker = Asker(sender, endpoint, params.server, params.model, timeout_s=params.timeout_s)
     asked: list[Asked] = []
     for _ in range(params.repeat):
         context.report(Progress("asking the service"))
-        stated = await ask(sender, endpoint, sources, model, timeout_s=params.timeout_s)
-        asked.append(Asked(SERVICE, "", stated, endpoint.url))
-        if not stated.versions:
+        asked.append(Asked(SERVICE, "", await asker.ask(), endpoint.url))
+        if not asked[-1].stated.versions:
             break
-        # Versions from different places of a server could not be compared.
-        sources = [one for one in sources if one.name == stated.source]
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def ask_replica(replica: Replica, sources: list[Source]) -> Asked:
+    async def ask_replica(replica: Replica) -> Asked:
         async with slots:
             context.report(Progress(f"asking {replica.name}"))
-            stated = await ask(sender, endpoint, sources, model, replica.url, timeout_s=params.timeout_s)
-            return Asked(replica.name, replica.digest, stated, replica.url)
+            return Asked(replica.name, replica.digest, await asker.ask(replica.url), replica.url)
 
     waiting = list(context.replicas)
-    while waiting and len(sources) > 1:
-        asked.append(await ask_replica(waiting.pop(0), sources))
-        sources = [one for one in sources if one.name == asked[-1].stated.source] or sources
+    while waiting and not asker.settled:
+        asked.append(await ask_replica(waiting.pop(0)))
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(ask_replica(one, sources)) for one in waiting]
+        tasks = [group.create_task(ask_replica(one)) for one in waiting]
     return asked + [task.result() for task in tasks]
 
 

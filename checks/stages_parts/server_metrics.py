@@ -17,7 +17,7 @@ from checks.stages_parts.v2_stats import stats_page
 from infdiag_tui.text import clean, one_line
 
 _AT_ONCE = 8
-_FORBIDDEN = ("status 401", "status 403")
+_FORBIDDEN = ("HTTP 401", "HTTP 403")
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +258,7 @@ async def _scrape_all(sender: Sender, urls: Sequence[str], timeout_s: float) -> 
 async def _scrape(sender: Sender, url: str, timeout_s: float) -> MetricsPage | str:
     answer = await sender.get(url, timeout_s=timeout_s)
     if not answer.ok:
-        if answer.status is None:
-            return one_line(clean(answer.error), 120)
-        said = answer.text.strip() if answer.status in (401, 403) else ""
-        return one_line(clean(f"status {answer.status}{': ' if said else ''}{said}"), 160)
+        return one_line(clean(answer.error), 160)
     stats = stats_page(answer.body)
     if stats is not None:
         return stats

@@ -108,6 +108,55 @@ async def test_a_service_that_answers_with_two_versions_is_skew(tmp_path: Path) 
     assert [one["version"] for one in result.result["replicas"]] == ["v0", "v1"]
 
 
+V2_INPUT = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}]}
+
+
+def by_reply(version: str | None) -> ModelServer:
+    """A server that, as MLServer does, names its model's version in replies alone."""
+    stated = {} if version is None else {"model_version": version}
+    return ModelServer(lambda body: {"model_name": "fraud", **stated, "outputs": []}, {"/v2/models/fraud": {}})
+
+
+async def test_a_version_that_only_replies_state_is_read_there_on_every_replica(tmp_path: Path) -> None:
+    async with serving(by_reply("v7"), by_reply("v7"), by_reply("v8")) as urls:
+        replicas = tuple(Replica(f"pod-{at}", url) for at, url in enumerate(urls))
+        async with context_for(
+            tmp_path, urls[0], replicas, protocol=Protocol.V2, body=V2_INPUT, model="fraud"
+        ) as context:
+            result = await run_check(CHECK, VersionParams(repeat=2), context)
+
+    assert result.summary == "Replicas run different versions: v7 on pod-0, pod-1; v8 on pod-2"
+    assert {one["source"] for one in result.result["replicas"]} == {"reply"}
+
+
+async def test_where_metadata_states_the_version_no_input_is_sent(tmp_path: Path) -> None:
+    server = ModelServer(pages={"/v2/models/fraud": {"name": "fraud", "versions": ["3"]}})
+    async with (
+        serving(server) as (url,),
+        context_for(tmp_path, url, protocol=Protocol.V2, body_file=tmp_path / "absent.json", model="fraud") as context,
+    ):
+        result = await run_check(CHECK, VersionParams(repeat=2), context)
+
+    assert result.result["service"]["versions"] == ["3"]
+    assert server.bodies == []
+
+
+@pytest.mark.parametrize("input_", [{"body": V2_INPUT}, {"body_file": Path("absent.json")}])
+async def test_a_server_that_states_no_version_anywhere_is_told_with_where_was_looked(
+    tmp_path: Path, input_: dict[str, Any]
+) -> None:
+    async with (
+        serving(by_reply(None)) as (url,),
+        context_for(tmp_path, url, protocol=Protocol.V2, model="fraud", **input_) as context,
+    ):
+        result = await run_check(CHECK, VersionParams(), context)
+
+    assert result.status is CheckStatus.ERROR
+    assert "/v2/models/fraud: states no version" in result.summary
+    last = "the reply to the known-good input: states no version" if "body" in input_ else "absent.json cannot be read"
+    assert last in result.summary
+
+
 async def test_a_replica_that_does_not_say_is_told_apart(tmp_path: Path) -> None:
     async with serving(healthy("1")) as (url,):
         replicas = (Replica("pod-0", url), Replica("pod-1", "http://127.0.0.1:1"))
