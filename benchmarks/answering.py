@@ -1,4 +1,4 @@
-"""How soon a key is answered while checks run: from the key press to the painted frame, in the real program on a pty."""
+"""How soon a key is answered while checks run: from the press to the painted frame, in the real program on a pty."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _row(title: str, checks: Sequence[str], config: Path, env: dict[str, str]) -
 
 
 def _answers_ms(run: TerminalRun) -> list[float]:
-    """Alternately to the second check of the list and back; pauses of many lengths, to meet every phase of redrawing."""
+    """Alternately to the second check of the list and back; with pauses of many lengths, to meet every phase."""
     pauses = random.Random(1)
     times_ms = []
     for number in range(PRESSES):

@@ -184,6 +184,9 @@ def _figures(summary: Summary) -> dict[str, Any]:
         "dropped": summary.dropped,
         "generator_cpu_share": summary.cpu_share,
         "generator_core_wait_ms": summary.core_wait_ms,
+        "generator_own_ms": {**(summary.own_ms or {}), "mean": summary.own_mean_ms},
+        "generator_turnaround_ms": summary.turnaround_ms,
+        "generator_own_share": summary.own_share,
         "connections_opened": summary.connections,
     }
 
