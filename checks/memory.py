@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from checks.base import Check, CheckContext, CheckError, Outcome, Params
-from checks.memory_parts.growth import Growth, Judgement, Series, judge
 from checks.memory_parts.python_lines import GrownLine, grown, lines_now
 from checks.memory_parts.sources import (
     ContainerSource,
@@ -27,6 +26,7 @@ from checks.memory_parts.sources import (
 )
 from checks.memory_parts.words import evidence_of, fragmentation_evidence, summary_of
 from infdiag_tui.model import CheckStatus, Evidence, Impact, Progress, Verdict
+from infdiag_tui.stats.growth import Growth, Judgement, Series, judge
 from infdiag_tui.text import one_line
 
 _METRIC = "process_resident_memory_bytes"
