@@ -101,6 +101,7 @@ class Session:
             processes=self.hub.processes,
             gpus=self.hub.gpus,
             pods=self.hub.pods,
+            gone=self.hub.gone,
             usage=self.hub.usage,
             events=self.hub.events,
             latency=self.hub.latency(now),

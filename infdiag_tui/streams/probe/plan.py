@@ -80,7 +80,7 @@ def load_plan(endpoint: Endpoint, user_agent: str) -> Plan:
         protocol=endpoint.protocol,
         timeout_s=endpoint.timeout_s,
         tls=_tls(endpoint) if url.scheme == "https" else None,
-        proxy=_proxy(url),
+        proxy=proxy_for(url),
     )
 
 
@@ -169,7 +169,8 @@ def _tls(endpoint: Endpoint) -> ssl.SSLContext:
     return context
 
 
-def _proxy(url: httpx.URL) -> str | None:
+def proxy_for(url: httpx.URL) -> str | None:
+    """The environment's proxy for a URL; None for this machine itself and where none is set."""
     if _is_loopback(url.host):
         return None
     if proxy_bypass(url.host):
