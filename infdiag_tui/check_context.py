@@ -9,10 +9,9 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import platformdirs
-
 from checks.base import CheckContext, Replica
 from infdiag_tui import __version__
+from infdiag_tui.baselines import baseline_path
 from infdiag_tui.check_ports import EndpointSender, open_sender
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.model import Heartbeat, Pod, Progress, Snapshot
@@ -22,7 +21,6 @@ from infdiag_tui.streams.cluster import build as build_cluster
 from infdiag_tui.targets import Target
 
 LIST_WITHIN_S = 15.0
-_BASELINES = "baselines"
 
 
 @asynccontextmanager
@@ -101,7 +99,7 @@ def _context(target: Target, folder: Path, context: StreamContext, replicas: tup
         now=context.clock.now,
         report=lambda _: None,
         replicas=replicas,
-        baseline=platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(target.model_name)}.json",
+        baseline=baseline_path(target.model_name),
         user_agent=context.user_agent,
     )
 
@@ -135,7 +133,3 @@ def _reached(target: Target, pods: Iterable[Pod]) -> tuple[Replica, ...]:
 
 def _digest(pod: Pod) -> str:
     return next((container.digest for container in pod.containers if container.digest), "")
-
-
-def _file_name(name: str) -> str:
-    return "".join(char if char.isalnum() or char in "._-" else "-" for char in name)[:80] or "model"

@@ -9,9 +9,10 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from infdiag_tui.baselines import Baseline, BaselineFile, baseline_path
 from infdiag_tui.check_runs import CheckRuns
 from infdiag_tui.clock import Clock
-from infdiag_tui.findings import assess, severity_of
+from infdiag_tui.findings import Assessor, severity_of
 from infdiag_tui.hub.hub import Hub
 from infdiag_tui.model import DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
 from infdiag_tui.report.draft import Draft, built_in_template
@@ -59,6 +60,8 @@ class Session:
         # A thread of its own, which does not keep the program from ending: a write to a dead mount never returns.
         self._saver = SoleThread("infdiag draft", clock.monotonic)
         self._draft = Draft(built_in_template())
+        self._assessor = Assessor(target.model, target.config.thresholds)
+        self._baseline = BaselineFile(baseline_path(target.model_name), clock.monotonic)
         self._evidence: tuple[Evidence, ...] = ()
         self._severity = ""
         self._since: dict[tuple[str, str], float] = {}
@@ -79,6 +82,7 @@ class Session:
                 group.create_task(self._keep_assessing(), name="assess")
                 group.create_task(self._keep_saving(), name="save")
                 group.create_task(self._checks.run(), name="checks")
+                group.create_task(self._baseline.follow(self._compare_with), name="baseline")
         finally:
             self._saver.close()
             self.conclude()
@@ -180,7 +184,7 @@ class Session:
 
     def _assess(self) -> tuple[Evidence, ...]:
         snapshot = self.snapshot()
-        observed = assess(snapshot, self.target.config.thresholds, self.target.model.endpoint)
+        observed = self._assessor.assess(snapshot)
         evidence = _newest((*observed, *self._checks.evidence))
         self._severity = severity_of(evidence)
         dated = tuple(self._dated(one, snapshot.at) for one in evidence)
@@ -189,11 +193,15 @@ class Session:
         self._since = {key: since for key, since in self._since.items() if key in held}
         return dated
 
+    def _compare_with(self, baseline: Baseline) -> None:
+        self._assessor.compare_with(baseline.stages_ms, baseline.latency_ms)
+
     def _dated(self, evidence: Evidence, at: float) -> Evidence:
-        """`evidence` with the moment since when it has been a finding."""
+        """`evidence` with the moment since when it has been a finding, unless it knows that moment itself."""
         if evidence.verdict not in _FINDINGS:
             return evidence
-        return dataclasses.replace(evidence, since=self._since.setdefault((evidence.id, evidence.subject), at))
+        seen = self._since.setdefault((evidence.id, evidence.subject), at)
+        return dataclasses.replace(evidence, since=seen if evidence.since is None else evidence.since)
 
     def _refill(self) -> None:
         if self._draft.fill(slot_values(self.snapshot())):

@@ -120,7 +120,8 @@ def judge(stage: str, ms: float, limits: Limits, total_ms: float | None) -> Judg
     """The verdict on a stage that takes `ms` on average; `total_ms` is the server's whole time, where it is known.
 
     Above the baseline times `baseline_ratio` is a failure. Without a baseline, above the typical time is a warning and
-    above three times that a failure; for the queue the limit is a share of the server's whole time.
+    above three times that a failure. For the queue the limit is a share of the server's whole time, and a failure is to
+    wait three times as long as to be worked on.
     """
     base = limits.baseline_ms.get(stage)
     if base is not None:
@@ -132,7 +133,8 @@ def judge(stage: str, ms: float, limits: Limits, total_ms: float | None) -> Judg
         if total_ms is None:
             return Judged(None, "", Verdict.UNKNOWN)
         limit = max(limits.queue_share * total_ms, FLOOR_MS)
-        return Judged(limit, f"share {limits.queue_share:.0%} of the server's time", _over(ms, limit, Verdict.WARN))
+        worse = Verdict.FAIL if ms > FAR_ABOVE * (total_ms - ms) else Verdict.WARN
+        return Judged(limit, f"share {limits.queue_share:.0%} of the server's time", _over(ms, limit, worse))
     limit = limits.typical_ms[stage]
     worse = Verdict.FAIL if ms > limit * FAR_ABOVE else Verdict.WARN
     return Judged(limit, limits.sources[stage], _over(ms, limit, worse))
