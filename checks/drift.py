@@ -12,8 +12,8 @@ from checks.base import Check, CheckContext, Outcome, Params
 from checks.data_worker import in_child
 from checks.drift_charts import charts_of
 from checks.drift_verdict import LANDSLIDE, Rule, missing_change, outside_share
-from checks.stats.psi import MODERATE
 from infdiag_tui.model import CheckStatus, Evidence, Verdict
+from infdiag_tui.stats.psi import MODERATE
 from infdiag_tui.text import one_line
 
 _WORST_SHOWN = 10

@@ -13,9 +13,9 @@ from checks.data_worker import in_child
 from checks.drift import measure
 from checks.drift_verdict import Rule
 from checks.labels_charts import charts_of
-from checks.stats.psi import MODERATE
 from infdiag_tui.clock import utc_text
 from infdiag_tui.model import CheckStatus, Evidence, Verdict
+from infdiag_tui.stats.psi import MODERATE
 
 _SIGNIFICANT_Z = 1.96
 

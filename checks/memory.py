@@ -14,7 +14,6 @@ from pydantic import Field
 
 from checks.base import CONTAINER, Check, CheckContext, CheckError, Outcome, Params, no_way, place_of
 from checks.memory_parts.charts import charts_of
-from checks.memory_parts.growth import Growth, Judgement, Series, judge
 from checks.memory_parts.python_lines import GrownLine, grown, lines_now
 from checks.memory_parts.sources import (
     ContainerSource,
@@ -28,6 +27,7 @@ from checks.memory_parts.sources import (
 )
 from checks.memory_parts.words import evidence_of, fragmentation_evidence, summary_of
 from infdiag_tui.model import CheckStatus, Evidence, Impact, Progress, Verdict
+from infdiag_tui.stats.growth import Growth, Judgement, Series, judge
 from infdiag_tui.text import one_line
 
 _METRIC = "process_resident_memory_bytes"

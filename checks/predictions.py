@@ -13,9 +13,9 @@ from checks.data_worker import in_child
 from checks.drift import measure
 from checks.drift_verdict import LANDSLIDE, Rule
 from checks.predictions_charts import charts_of
-from checks.stats.means import WARNING
-from checks.stats.psi import MODERATE
 from infdiag_tui.model import CheckStatus, Evidence, Verdict
+from infdiag_tui.stats.means import WARNING
+from infdiag_tui.stats.psi import MODERATE
 
 NAN_SHARE = 0.01
 """From this share of outputs that are no number on the check fails, where history had significantly fewer."""

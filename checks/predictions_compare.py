@@ -13,10 +13,10 @@ from checks.base import CheckError
 from checks.drift_features import NotComparable, compare, counts_of
 from checks.drift_verdict import Rule, judge
 from checks.histogram import histogram
-from checks.stats.calibration import calibration
-from checks.stats.chi_square import chi_square_test
-from checks.stats.means import mean_shift
 from checks.tables import Array, Column, Kind, Report, Table, open_table
+from infdiag_tui.stats.calibration import calibration
+from infdiag_tui.stats.chi_square import chi_square_test
+from infdiag_tui.stats.means import mean_shift
 
 CLASS_LIMIT = 50
 """Outputs with no more different values than this are classes, whose shares are told."""

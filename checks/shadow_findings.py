@@ -13,9 +13,9 @@ from checks.base import Answer, Outcome
 from checks.cases import Case, Mode, judge, label_of
 from checks.json_compare import Comparison, Ignored, compare
 from checks.json_path import PathError, find, has_wildcard, parse_path
-from checks.stats.rank_interval import rank_interval
-from checks.stats.wilson import wilson
 from infdiag_tui.model import Axis, Bar, BarChart, CheckChart, CheckStatus, Evidence, Quantity, Verdict
+from infdiag_tui.stats.rank_interval import rank_interval
+from infdiag_tui.stats.wilson import wilson
 from infdiag_tui.text import one_line
 
 SOURCE = "shadow"

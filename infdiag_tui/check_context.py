@@ -8,22 +8,20 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
-
-import platformdirs
 
 from checks.base import CheckContext, Replica
 from infdiag_tui import __version__
+from infdiag_tui.baselines import baseline_path
 from infdiag_tui.check_ports import EndpointSender, open_sender
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.model import PROBLEM_STATES, Heartbeat, Pod, Progress, Snapshot
 from infdiag_tui.remote.way import Way, way_beside
+from infdiag_tui.servers.places import replica_base
 from infdiag_tui.streams.base import SourceError, StreamContext
 from infdiag_tui.streams.cluster import build as build_cluster
 from infdiag_tui.targets import Target
 
 LIST_WITHIN_S = 15.0
-_BASELINES = "baselines"
 
 
 @asynccontextmanager
@@ -142,25 +140,9 @@ async def _pods(target: Target, context: StreamContext) -> tuple[tuple[Pod, ...]
 
 def _reached(target: Target, pods: Iterable[Pod]) -> tuple[Replica, ...]:
     endpoint = target.model.endpoint
-    scheme = urlsplit(endpoint.url).scheme if endpoint else "http"
-    port = urlsplit(endpoint.url).port if endpoint else None
-    return tuple(replica for pod in pods if (replica := _replica(pod, scheme, port)) is not None)
+    found = ((pod, replica_base(pod, endpoint.url if endpoint else "")) for pod in pods)
+    return tuple(Replica(pod.name, base, _digest(pod)) for pod, base in found if base is not None)
 
 
-def _replica(pod: Pod, scheme: str, service_port: int | None) -> Replica | None:
-    ports = [port for container in pod.containers for port in container.ports]
-    port = service_port if service_port in ports else next(iter(ports), None)
-    if not pod.pod_ip or port is None:
-        return None
-    host = f"[{pod.pod_ip}]" if ":" in pod.pod_ip else pod.pod_ip
-    digest = next((container.digest for container in pod.containers if container.digest), "")
-    return Replica(pod.name, f"{scheme}://{host}:{port}", digest)
-
-
-def baseline_path(model_name: str) -> Path:
-    """Where a model's baseline is kept; it may not be there."""
-    return platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(model_name)}.json"
-
-
-def _file_name(name: str) -> str:
-    return "".join(char if char.isalnum() or char in "._-" else "-" for char in name)[:80] or "model"
+def _digest(pod: Pod) -> str:
+    return next((container.digest for container in pod.containers if container.digest), "")

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from infdiag_tui.auto_checks import AutoChecks
+from infdiag_tui.baselines import Baseline, BaselineFile, baseline_path
 from infdiag_tui.check_runs import CheckRuns
 from infdiag_tui.clock import Clock, utc_text
 from infdiag_tui.diagnosis import diagnose
 from infdiag_tui.diagnosis.standing import Standing
-from infdiag_tui.findings import assess
+from infdiag_tui.findings import Assessor
 from infdiag_tui.hub.hub import Hub
 from infdiag_tui.knowledge.own import Knowledge, load_knowledge
 from infdiag_tui.model import Diagnosis, DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
@@ -80,6 +81,8 @@ class Session:
         self._saver = SoleThread("infdiag draft", clock.monotonic)
         self._draft = Draft(built_in_template())
         self._footnotes = True
+        self._assessor = Assessor(target.model, target.config.thresholds)
+        self._baseline = BaselineFile(baseline_path(target.model_name), clock.monotonic)
         self._evidence: tuple[Evidence, ...] = ()
         self._diagnosis = Diagnosis()
         self._since: dict[tuple[str, str], float] = {}
@@ -105,6 +108,7 @@ class Session:
                 group.create_task(self._keep_saving(), name="save")
                 group.create_task(self._checks.run(), name="checks")
                 group.create_task(self._check_unattended(), name="unattended checks")
+                group.create_task(self._baseline.follow(self._compare_with), name="baseline")
         finally:
             self._saver.close()
             self.conclude()
@@ -133,7 +137,6 @@ class Session:
 
     def _companions(self, snapshot: Snapshot) -> dict[str, str]:
         """Files made from the root cause: alert rules and a regression test."""
-        from infdiag_tui.check_context import baseline_path
         from infdiag_tui.report import alerts, regression
 
         baseline = alerts.read_baseline(baseline_path(self.target.model_name))
@@ -178,6 +181,7 @@ class Session:
             processes=self.hub.processes,
             gpus=self.hub.gpus,
             pods=self.hub.pods,
+            gone=self.hub.gone,
             usage=self.hub.usage,
             events=self.hub.events,
             latency=self.hub.latency(now),
@@ -306,7 +310,7 @@ class Session:
 
     def _assess(self) -> tuple[Evidence, ...]:
         snapshot = self.snapshot()
-        observed = assess(snapshot, self.target.config.thresholds, self.target.model.endpoint)
+        observed = self._assessor.assess(snapshot)
         evidence = _newest((*observed, *self._checks.evidence))
         dated = tuple(self._dated(one, snapshot.at) for one in evidence)
         # While a source is silent its findings are unknown; only one that is over, or whose subject went, is forgotten.
@@ -325,11 +329,15 @@ class Session:
         )
         return self._standing.dated(found, self._clock.now())
 
+    def _compare_with(self, baseline: Baseline) -> None:
+        self._assessor.compare_with(baseline.stages_ms, baseline.latency_ms)
+
     def _dated(self, evidence: Evidence, at: float) -> Evidence:
-        """`evidence` with the moment since when it has been a finding."""
+        """`evidence` with the moment since when it has been a finding, unless it knows that moment itself."""
         if evidence.verdict not in _FINDINGS:
             return evidence
-        return dataclasses.replace(evidence, since=self._since.setdefault((evidence.id, evidence.subject), at))
+        seen = self._since.setdefault((evidence.id, evidence.subject), at)
+        return dataclasses.replace(evidence, since=seen if evidence.since is None else evidence.since)
 
     def _refill(self) -> None:
         if self._draft.fill(slot_values(self.snapshot(), footnotes=self._footnotes, known=self._knowledge.causes)):

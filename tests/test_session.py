@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from checks import baseline_parts
-from infdiag_tui.check_context import baseline_path
+from infdiag_tui.baselines import baseline_path
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.config import Config, ModelConfig
 from infdiag_tui.engine import Engine
@@ -173,7 +173,7 @@ async def test_a_defect_in_assessing_is_shown_and_costs_nothing_else(
     def boom(*_: object) -> None:
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr("infdiag_tui.session.assess", boom)
+    monkeypatch.setattr("infdiag_tui.findings.assessor.assess", boom)
     one = session(tmp_path, Lines())
     task = await running(one)
     await eventually(lambda: one.snapshot().sources[ENGINE].state is SourceState.UNAVAILABLE)
@@ -308,7 +308,7 @@ async def test_findings_of_things_that_are_gone_are_forgotten_and_silence_does_n
     def found(snapshot: Snapshot, *_: object) -> tuple[Evidence, ...]:
         return tuple(Evidence("x", "x", v, "s", snapshot.at, subject=name) for name, v in verdicts.items())
 
-    monkeypatch.setattr("infdiag_tui.session.assess", found)
+    monkeypatch.setattr("infdiag_tui.findings.assessor.assess", found)
 
     def since(name: str) -> float | None:
         one._assess_guarded(fill=False)

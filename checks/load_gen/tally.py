@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from checks.load_gen.job import QUANTILES, Figure, Phase, Summary
 from checks.load_gen.wire import Shot
-from checks.stats.rank_interval import rank_interval
 from infdiag_tui.model import ErrorKind
+from infdiag_tui.stats.rank_interval import rank_interval
 
 _RECENT = 50
 _ENOUGH_TO_STOP = 20

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from checks.chart_parts import thinned
-from checks.memory_parts.growth import Growth, Judgement, Series
 from checks.memory_parts.words import rate
-from checks.stats.theil_sen import Slope
 from infdiag_tui.model import Axis, CheckChart, Curve, Level, LineChart, Quantity, Stroke
+from infdiag_tui.stats.growth import Growth, Judgement, Series
+from infdiag_tui.stats.theil_sen import Slope
 
 MOST_CHARTS = 4
 _BEYOND = 0.2

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import psutil
 
 from checks.base import CheckError, Remote, Sender
-from checks.memory_parts.growth import Series
-from checks.metrics_text import parse_metrics
+from infdiag_tui.servers.metrics_text import parse_metrics
+from infdiag_tui.stats.growth import Series
 from infdiag_tui.text import clean, one_line
 
 _MAX_FILE_BYTES = 64 * 1024 * 1024

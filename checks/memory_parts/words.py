@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from checks.memory_parts.growth import Growth, Judgement, Series
 from checks.memory_parts.python_lines import GrownLine
 from infdiag_tui.model import Evidence, Verdict
+from infdiag_tui.stats.growth import Growth, Judgement, Series
 from infdiag_tui.text import one_line
 
 SOURCE = "memory"

@@ -13,7 +13,8 @@ from typing import Any
 
 from checks.base import CheckError, Remote
 from checks.stages_parts import pipeline_child
-from checks.stages_parts.figures import STAGES, Split, figure_of
+from checks.stages_parts.figures import Split, figure_of
+from infdiag_tui.servers.stages import STAGES
 from infdiag_tui.text import clean, one_line
 
 _STDERR_BYTES = 4000

@@ -6,14 +6,15 @@ import asyncio
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
 
 from checks.base import Sender
-from checks.metrics_text import MetricsPage, parse_metrics
-from checks.stages_parts.adapters import CONFIGURED, Part, Server
-from checks.stages_parts.counters import Delta, Scrape, gauge_ms, part_delta
-from checks.stages_parts.figures import STAGES, Figure, Split, Stage
-from checks.stages_parts.v2_stats import stats_page
+from checks.stages_parts.figures import Figure, Split
+from infdiag_tui.servers.adapters import CONFIGURED, Part, Server
+from infdiag_tui.servers.counters import Delta, Scrape, gauge_ms, part_delta
+from infdiag_tui.servers.metrics_text import MetricsPage, parse_metrics
+from infdiag_tui.servers.places import metrics_urls
+from infdiag_tui.servers.stages import STAGES, Stage
+from infdiag_tui.servers.v2_stats import stats_page
 from infdiag_tui.text import clean, one_line
 
 _AT_ONCE = 8
@@ -225,22 +226,7 @@ def _urls(targets: Targets, server: Server, base: str) -> list[str]:
     """Where this server's metrics would be."""
     if targets.metrics_url and server.known_by[:1] != ("v2_stats_success_count",):
         return [targets.metrics_url]
-    parts = urlsplit(base)
-    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
-    # A replica behind the cluster's API has a path of its own, and only that port.
-    inner = parts.path.rstrip("/")
-    urls = []
-    for place in server.places:
-        if "{model}" in place and not targets.model:
-            continue
-        filled = place.replace("{model}", quote(targets.model, safe=""))
-        if filled.startswith("/"):
-            urls.append(f"{parts.scheme}://{parts.netloc}{inner}{filled}")
-        elif not inner:
-            urls.append(f"{parts.scheme}://{host}{filled}")
-    if server.name == CONFIGURED:
-        urls.extend(f"{parts.scheme}://{host}:{port}/metrics" for port in (8002, 8082) if not inner)
-    return urls
+    return metrics_urls(server, base, targets.model)
 
 
 async def _scrape_all(sender: Sender, urls: Sequence[str], timeout_s: float) -> list[MetricsPage | str]:

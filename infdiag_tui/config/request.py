@@ -61,7 +61,7 @@ def read_request(endpoint: Endpoint, user_agent: str) -> Request:
         method=endpoint.method.upper() or ("GET" if body is None else "POST"),
         headers=_headers(endpoint, user_agent, authorization, has_body=body is not None),
         body=body,
-        proxy=_proxy(url),
+        proxy=proxy_for(url),
     )
 
 
@@ -185,7 +185,8 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _proxy(url: str) -> str | None:
+def proxy_for(url: str) -> str | None:
+    """The environment's proxy for a URL; None for this machine itself and where none is set."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if _is_loopback(host) or proxy_bypass(host):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from infdiag_tui.servers.adapters import SIGNALS, configured
+from infdiag_tui.servers.stages import NAMED
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123), as Kubernetes demands; anything else in a request's path would ask for something else."""
@@ -138,6 +142,44 @@ class Gpu(Section):
     interval_s: float = Field(1.0, ge=0.2, le=60, description="Seconds between two readings.")
 
 
+def _metric_names(value: dict[str, str]) -> dict[str, str]:
+    for name, metric in value.items():
+        if name not in NAMED and name not in SIGNALS:
+            near = difflib.get_close_matches(name, (*NAMED, *SIGNALS), n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Write one of {', '.join((*NAMED, *SIGNALS))}"
+            raise ValueError(f"tells of {name!r}, which is no stage or signal. {hint}")
+        configured((f"{name}={metric}",), where="names")
+    return value
+
+
+class Metrics(Section):
+    """The metrics that the model server itself offers (Prometheus text, Triton's statistics)."""
+
+    enabled: bool = Field(True, description="False never asks the server for metrics.")
+    urls: tuple[HttpUrl, ...] = Field(
+        (),
+        description="Metrics URLs; empty: looked for where servers have them, on the endpoint's host and every pod.",
+    )
+    interval_s: float = Field(5.0, ge=1, le=300, description="Seconds between two readings.")
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Request headers for urls on other hosts than the endpoint's (tokens are redacted).",
+    )
+    served_model: str = Field("", description="The model's name in the metrics' labels; empty: from the endpoint.")
+    names: Annotated[dict[str, str], AfterValidator(_metric_names)] = Field(
+        default_factory=dict,
+        description=(
+            'Metrics of your own by what they tell: NAME, SUM/COUNT or NAME{label="value"}. Stages: '
+            f"{', '.join(NAMED)}. Others: {', '.join(SIGNALS)}. They outrank whatever else the server tells."
+        ),
+    )
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """`names` as `NAME=METRIC`."""
+        return tuple(f"{name}={metric}" for name, metric in self.names.items())
+
+
 class Host(Section):
     """This machine, and the model server's process when it runs here."""
 
@@ -157,6 +199,7 @@ class ModelConfig(Section):
     ssh: Ssh | None = Field(None, description="The model server's host, when it is no pod.")
     gpu: Gpu = Field(default_factory=Gpu)
     host: Host = Field(default_factory=Host)
+    metrics: Metrics = Field(default_factory=Metrics)
     checks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them. Relative paths "

@@ -23,7 +23,8 @@ from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import ErrorKind, LatencyView, LatencyWindow, Phases, Quantile, Reply
 from infdiag_tui.model.machine import ClockReason, GpuDevice, GpuProcess, HostState, ProcessState
 from infdiag_tui.model.observations import Heartbeat, LogLine, Observation, Sample, SeriesKey, Severity, Status
-from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, SeriesView, Snapshot, StartFailure
+from infdiag_tui.model.series import SeriesView
+from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, Snapshot, StartFailure
 
 __all__ = [
     "PROBLEM_STATES",

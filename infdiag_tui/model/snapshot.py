@@ -6,23 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infdiag_tui.model.check import CheckRun, OfferedCheck
-from infdiag_tui.model.cluster import ClusterEvent, Pod, PodUsage
+from infdiag_tui.model.cluster import ClusterEvent, Pod, PodGone, PodUsage
 from infdiag_tui.model.diagnosis import Diagnosis
 from infdiag_tui.model.evidence import Evidence
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import LatencyView
 from infdiag_tui.model.machine import GpuDevice, HostState, ProcessState
 from infdiag_tui.model.observations import LogLine, SeriesKey, Severity
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesView:
-    """A series' points, oldest first. Older points are thinned: each stands for several and keeps their extremes."""
-
-    times: tuple[float, ...] = ()
-    values: tuple[float, ...] = ()
-    lows: tuple[float, ...] = ()
-    highs: tuple[float, ...] = ()
+from infdiag_tui.model.series import SeriesView
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +88,8 @@ class Snapshot:
     processes: tuple[ProcessState, ...] = ()
     gpus: tuple[GpuDevice, ...] = ()
     pods: tuple[Pod, ...] = ()
+    gone: tuple[PodGone, ...] = ()
+    """Pods that left while infdiag watched, oldest first; the newest few hundred of them."""
     usage: Mapping[str, PodUsage] = field(default_factory=dict)
     """By `Pod.key`."""
     events: tuple[ClusterEvent, ...] = ()

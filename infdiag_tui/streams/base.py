@@ -64,7 +64,12 @@ class Roster(Protocol):
 
 @dataclass(slots=True)
 class StreamContext:
-    """What every stream's builder is given besides its config."""
+    """What every stream's builder is given besides its config.
+
+    `roster` is the model's pods; the cluster's builder puts it there for those that are built after it, None without a
+    cluster.
+    """
 
     clock: Clock = field(default_factory=SystemClock)
     user_agent: str = "infdiag"
+    roster: Roster | None = None

@@ -116,9 +116,10 @@ class NvmlReader:
                 gone = "this MIG instance no longer exists" if last.mig_profile else "the driver no longer lists it"
                 read[uuid] = replace(last, lost=gone)
         for uuid, device in read.items():
-            xid = self._xids.last(uuid)
-            if xid is not None:
-                read[uuid] = replace(device, xid=xid.code, xid_at=xid.at)
+            xid, watched = self._xids.last(uuid), self._xids.watches(uuid)
+            if xid is not None or watched != device.xid_watched:
+                code, when = (xid.code, xid.at) if xid is not None else (device.xid, device.xid_at)
+                read[uuid] = replace(device, xid_watched=watched, xid=code, xid_at=when)
         self._known = read
         return sorted(read.values(), key=lambda device: (device.index, device.mig_profile, device.uuid))
 

@@ -16,10 +16,10 @@ from aiohttp import web
 
 from checks.base import CheckError
 from checks.memory import CHECK, MemoryParams
-from checks.memory_parts.growth import Growth, Series, judge
 from checks.memory_parts.python_lines import grown
 from checks.running import run_check
 from infdiag_tui.model import CheckResult, CheckStatus, Verdict
+from infdiag_tui.stats.growth import Growth, Series, judge
 from tests.checks.beside import Beside
 from tests.checks.stage_servers import context_for
 from tests.support import eventually

@@ -115,6 +115,7 @@ async def test_every_figure_of_a_busy_card(driver: Driver) -> None:
         "pcie_tx_bytes_per_s": 1e6,
         "pcie_rx_bytes_per_s": 2.5e6,
         "pcie_replays": 5,
+        "xid_watched": True,
         "xid": None,
         "xid_at": None,
         "pod": "",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from checks.stats.theil_sen import Slope, theil_sen
+from infdiag_tui.stats.theil_sen import Slope, theil_sen
 
 MIN_POINTS = 12
 """Fewer readings are not judged: halves of six are the least that Theil-Sen's interval says something of."""

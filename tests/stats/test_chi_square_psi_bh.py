@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from checks.stats.benjamini_hochberg import adjust
-from checks.stats.chi_square import chi_square_test, smallest_detectable_variation
-from checks.stats.psi import psi, psi_of_counts
+from infdiag_tui.stats.benjamini_hochberg import adjust
+from infdiag_tui.stats.chi_square import chi_square_test, smallest_detectable_variation
+from infdiag_tui.stats.psi import psi, psi_of_counts
 
 COUNTS = st.integers(1, 12).flatmap(
     lambda size: st.tuples(*(st.lists(st.integers(0, 500), min_size=size, max_size=size) for _ in range(2)))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
-from checks.metrics_text import MetricSample, MetricsPage
+from infdiag_tui.servers.metrics_text import MetricSample, MetricsPage
 
-_KINDS = ("success", "queue", "compute_input", "compute_infer", "compute_output")
+_KINDS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
 
 
 def stats_page(body: Any) -> MetricsPage | None:
-    """Samples `v2_stats_KIND_ns` and `v2_stats_KIND_count` by model and version; None when it is no such reply."""
+    """Samples by model and version, None when it is no such reply.
+
+    `v2_stats_KIND_ns` and `v2_stats_KIND_count` of each kind of time, and the counts of inferences (a batch of eight is
+    eight) and executions (it is one).
+    """
     models = body.get("model_stats") if isinstance(body, dict) else None
     if not isinstance(models, list):
         return None
@@ -28,5 +32,12 @@ def _samples(model: dict[str, Any]) -> Iterator[MetricSample]:
         figures = stats.get(kind) if isinstance(stats, dict) else None
         for field in ("ns", "count"):
             value = figures.get(field) if isinstance(figures, dict) else None
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if _is_number(value):
                 yield MetricSample(f"v2_stats_{kind}_{field}", labels, float(value))
+    for field in ("inference_count", "execution_count"):
+        if _is_number(model.get(field)):
+            yield MetricSample(f"v2_stats_{field}", labels, float(model[field]))
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checks.stats.page_hinkley import limit_for, page_hinkley
+from infdiag_tui.stats.page_hinkley import limit_for, page_hinkley
 
 
 def errors(random: np.random.Generator, count: int, rate: float) -> np.ndarray[Any, Any]:

@@ -15,6 +15,7 @@ MAX_LINE = 20_000
 _NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:.]{0,299}")
 _LABEL = re.compile(r'\s{0,20}([A-Za-z_][A-Za-z0-9_.]{0,199})\s{0,20}=\s{0,20}"((?:[^"\\]|\\.)*+)"\s{0,20}(,?)')
 _BLANK = frozenset((" ", "\t"))
+_META = re.compile(r"#\s{1,20}(TYPE|UNIT)\s{1,20}([A-Za-z_:][A-Za-z0-9_:.]{0,299})\s{1,20}(\w{1,40})\s*\Z")
 _ESCAPED = re.compile(r"\\(.)")
 _SPECIAL = {"+inf": math.inf, "inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 
@@ -34,9 +35,14 @@ class MetricSample:
 
 @dataclass(frozen=True, slots=True)
 class MetricsPage:
-    """A scraped page: samples by name, and how much of it could not be read."""
+    """A scraped page: samples by name, and how much of it could not be read.
+
+    `types` and `units` are what the page's own `# TYPE` and `# UNIT` lines say of a family, by its name.
+    """
 
     by_name: Mapping[str, tuple[MetricSample, ...]] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
     malformed_lines: int = 0
     truncated: bool = False
 
@@ -57,10 +63,14 @@ class MetricsPage:
 def parse_metrics(text: str, *, max_samples: int = MAX_SAMPLES) -> MetricsPage:
     """Samples of a metrics page. Unreadable lines are counted, not fatal; linear in the text's length."""
     by_name: dict[str, list[MetricSample]] = {}
+    told: dict[str, dict[str, str]] = {"TYPE": {}, "UNIT": {}}
     malformed = samples = 0
     truncated = False
     for line in _lines(text):
         if not line or line.startswith("#"):
+            meta = _META.match(line) if len(line) <= MAX_LINE else None
+            if meta is not None and len(told[meta[1]]) < max_samples:
+                told[meta[1]][meta[2]] = meta[3]
             continue
         if samples >= max_samples:
             truncated = True
@@ -71,7 +81,9 @@ def parse_metrics(text: str, *, max_samples: int = MAX_SAMPLES) -> MetricsPage:
             continue
         samples += 1
         by_name.setdefault(sample.name, []).append(sample)
-    return MetricsPage({name: tuple(found) for name, found in by_name.items()}, malformed, truncated)
+    return MetricsPage(
+        {name: tuple(found) for name, found in by_name.items()}, told["TYPE"], told["UNIT"], malformed, truncated
+    )
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from checks.stats.ks import ks_test, smallest_detectable_d
+from infdiag_tui.stats.ks import ks_test, smallest_detectable_d
 
 TIED = st.lists(st.integers(-5, 5), min_size=1, max_size=80).map(lambda values: np.array(values, dtype=float))
 WIDE = hnp.arrays(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from checks.stats.theil_sen import MAX_POINTS, theil_sen
+from infdiag_tui.stats.theil_sen import MAX_POINTS, theil_sen
 
 VALUES = st.one_of(st.integers(-5, 5).map(float), st.floats(-1e6, 1e6).map(lambda v: round(v, 3)))
 POINTS = st.lists(st.tuples(VALUES, VALUES), min_size=2, max_size=60)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from checks.metrics_text import parse_metrics
+from infdiag_tui.servers.metrics_text import parse_metrics
 
-SAMPLES = Path(__file__).parent / "samples"
+SAMPLES = Path(__file__).parents[1] / "checks" / "samples"
 
 
 @pytest.mark.parametrize("name", ["kserve-metrics.txt", "mlserver-metrics.txt", "triton-metrics.txt"])

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from checks.stats.calibration import calibration
-from checks.stats.means import mean_shift
+from infdiag_tui.stats.calibration import calibration
+from infdiag_tui.stats.means import mean_shift
 
 VALUES = st.lists(st.integers(-1_000, 1_000), min_size=2, max_size=60).map(lambda found: np.array(found) / 8)
 
