@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from infdiag_tui.findings.known import Known
-from infdiag_tui.model import Evidence, LatencyView, Reply, Snapshot, Verdict
+from infdiag_tui.model import ErrorKind, Evidence, LatencyView, Reply, Snapshot, Verdict
 from infdiag_tui.stats.fisher import fisher_greater
 from infdiag_tui.stats.rhythm import rhythm
 
@@ -29,9 +29,10 @@ SHORTEST_S = 3.0
 CYCLES = 4.0
 """A period must have been seen so often."""
 
-AFTER_S = 15.0
-"""How long after a replica began to serve a reply counts as one after its start."""
-AFTER_CHANCE, AFTER_CERTAIN = 0.01, 0.001
+AFTER_S = (5.0, 15.0, 45.0)
+"""How long after a replica began to serve a reply counts as one after its start: the first requests load a model within
+seconds, compilers and caches take longer. The span that parts slow from fast best is taken, its chance times three."""
+AFTER_CHANCE, AFTER_CERTAIN = 0.05, 0.005
 LEAST_NEAR = 10
 EXPLAINED = 0.5
 """Share of all slow replies that must have come after a start for the starts to be the matter."""
@@ -39,7 +40,7 @@ EXPLAINED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """The answered replies of a window, and from which time on one of them is slow."""
+    """The answers and timeouts of a window, and from which time on one of them is slow."""
 
     replies: tuple[Reply, ...]
     median_ms: float
@@ -65,11 +66,16 @@ def assess(snapshot: Snapshot, known: Known) -> Iterator[Evidence]:
 
 
 def _answers(replies: Sequence[Reply]) -> _Answers | None:
-    answered = tuple(reply for reply in replies if reply.ok)
-    if not answered:
+    timed = tuple(reply for reply in replies if _is_timed(reply))
+    if not any(reply.ok for reply in timed):
         return None
-    median_ms = statistics.median(reply.total_ms for reply in answered)
-    return _Answers(answered, median_ms, max(SLOW_RATIO * median_ms, median_ms + SLOW_FLOOR_MS))
+    median_ms = statistics.median(reply.total_ms for reply in timed)
+    return _Answers(timed, median_ms, max(SLOW_RATIO * median_ms, median_ms + SLOW_FLOOR_MS))
+
+
+def _is_timed(reply: Reply) -> bool:
+    """True for answers, and for timeouts: those took at least that long."""
+    return reply.ok or reply.error is ErrorKind.TIMEOUT
 
 
 def _spikes(view: LatencyView) -> Evidence | None:
@@ -131,13 +137,25 @@ def _events(slow: Sequence[Reply], apart_s: float) -> list[float]:
 
 
 def _starts(snapshot: Snapshot) -> Iterator[float]:
-    """When pods became ready and when the watched processes started."""
-    for pod in snapshot.pods:
-        if pod.ready and pod.ready_at is not None:
-            yield pod.ready_at
+    """When pods became ready, those that have left meanwhile among them, and when the watched processes started."""
+    for key, view in snapshot.series.items():
+        if key.metric == "pod.ready":
+            yield from (at for at, ready in zip(view.times, view.values, strict=True) if ready == 1.0)
     for process in snapshot.processes:
         if process.started_at is not None and process.running:
             yield process.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """Replies within `span_s` of a start and the others, the slow ones among both, and the chance of that."""
+
+    span_s: float
+    near: tuple[Reply, ...]
+    hits: tuple[Reply, ...]
+    far: _Answers
+    others: int
+    chance: float
 
 
 def _after_start(view: LatencyView, starts: Sequence[float]) -> Evidence | None:
@@ -145,30 +163,26 @@ def _after_start(view: LatencyView, starts: Sequence[float]) -> Evidence | None:
     if not view.replies:
         return None
     begins, newest = view.replies[0].scheduled_at, view.replies[-1].at
-    seen = [at for at in starts if begins - 1.0 <= at <= newest]
-    if not seen:
-        return None
     # A server that was away answers again some time after its process was started: that is when serving began.
-    windows = [(at, _first_answer(view.replies, at) + AFTER_S) for at in seen]
-    near, far = _parted(view.replies, windows)
-    answers = _answers(far)
-    if answers is None or len(answers.replies) < LEAST_NEAR or len(near) < 2:
+    seen = {at: _first_answer(view.replies, at) for at in starts if begins - 1.0 <= at <= newest}
+    splits = [split for span_s in AFTER_S if seen and (split := _split(view.replies, seen, span_s)) is not None]
+    if not splits:
         return None
-    hits = [reply for reply in near if answers.is_slow(reply)]
-    others = sum(answers.is_slow(reply) for reply in answers.replies)
-    chance = fisher_greater(len(hits), len(near), others, len(answers.replies))
-    explained = len(hits) / (len(hits) + others) if hits else 0.0
-    ratio = statistics.median(reply.total_ms for reply in (hits or near)) / answers.median_ms
-    if len(hits) >= 3 and chance <= AFTER_CERTAIN and explained >= EXPLAINED:
+    best = min(splits, key=lambda split: (split.chance, split.span_s))
+    hits, others, chance = len(best.hits), best.others, best.chance * len(AFTER_S)
+    explained = hits / (hits + others) if hits else 0.0
+    ratio = statistics.median(reply.total_ms for reply in (best.hits or best.near)) / best.far.median_ms
+    if hits >= 3 and chance <= AFTER_CERTAIN and explained >= EXPLAINED:
         verdict = Verdict.FAIL
-    elif len(hits) >= 2 and chance <= AFTER_CHANCE:
+    elif hits >= 2 and chance <= AFTER_CHANCE and explained >= EXPLAINED:
         verdict = Verdict.WARN
     else:
-        verdict = Verdict.OK if not hits and len(near) >= LEAST_NEAR else Verdict.UNKNOWN
-    text = f"{len(hits)} of {len(near)} replies within {AFTER_S:.0f} s of a start are slow"
+        none = not any(split.hits for split in splits) and max(len(split.near) for split in splits) >= LEAST_NEAR
+        verdict = Verdict.OK if none else Verdict.UNKNOWN
+    text = f"{hits} of {len(best.near)} replies within {best.span_s:.0f} s of a start are slow"
     if hits:
-        text += f" ({ratio:.1f} times the others' median), {others} of {len(answers.replies)} others"
-    first = next((at for at, end in windows if any(at <= reply.scheduled_at <= end for reply in hits)), None)
+        text += f" ({ratio:.1f} times the others' median), {others} of {len(best.far.replies)} others"
+    first = min((at for at in seen if any(at <= one.scheduled_at for one in best.hits)), default=None)
     return Evidence(
         id="latency.after_start",
         statement=text,
@@ -179,11 +193,23 @@ def _after_start(view: LatencyView, starts: Sequence[float]) -> Evidence | None:
         unit="ratio",
         subject=view.target,
         window_s=newest - begins,
-        sample_size=len(near) + len(answers.replies),
+        sample_size=len(best.near) + len(best.far.replies),
         threshold=SLOW_RATIO,
         threshold_source="Fisher's exact test on slow replies after a start and otherwise",
         since=first if verdict in (Verdict.WARN, Verdict.FAIL) else None,
     )
+
+
+def _split(replies: Sequence[Reply], starts: Mapping[float, float], span_s: float) -> _Split | None:
+    """None where either side has too few replies."""
+    near, far = _parted(replies, [(at, served + span_s) for at, served in starts.items()])
+    answers = _answers(far)
+    if answers is None or len(answers.replies) < LEAST_NEAR or len(near) < 2:
+        return None
+    hits = tuple(reply for reply in near if answers.is_slow(reply))
+    others = sum(answers.is_slow(reply) for reply in answers.replies)
+    chance = fisher_greater(len(hits), len(near), others, len(answers.replies))
+    return _Split(span_s, tuple(near), hits, answers, others, chance)
 
 
 def _first_answer(replies: Sequence[Reply], at: float) -> float:
@@ -192,11 +218,11 @@ def _first_answer(replies: Sequence[Reply], at: float) -> float:
 
 
 def _parted(replies: Sequence[Reply], windows: Sequence[tuple[float, float]]) -> tuple[list[Reply], list[Reply]]:
-    """Answered replies sent within one of the windows, and the others; both in order of completion."""
+    """Answers and timeouts sent within one of the windows, and the others; both in order of completion."""
     near: list[Reply] = []
     far: list[Reply] = []
     for reply in replies:
-        if reply.ok:
+        if _is_timed(reply):
             inside = any(start <= reply.scheduled_at <= end for start, end in windows)
             (near if inside else far).append(reply)
     return near, far

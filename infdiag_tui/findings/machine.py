@@ -8,8 +8,9 @@ from functools import partial
 
 from infdiag_tui.config import Thresholds
 from infdiag_tui.findings.known import Known
-from infdiag_tui.findings.pods_usage import SETTLE_S, slope_evidence
+from infdiag_tui.findings.memory_growth import SETTLE_S, growth_of, slope_evidence
 from infdiag_tui.model import Evidence, HostState, ProcessState, SeriesKey, SeriesView, Snapshot, Verdict
+from infdiag_tui.stats.growth import Growth
 
 CPU_WINDOW_S = 60.0
 CPU_SUSTAINED_S = 30.0
@@ -69,9 +70,10 @@ def _growth(process: ProcessState, snapshot: Snapshot, known: Known) -> Iterator
     if not run.times or run.times[-1] - run.times[0] < LEAK_SPAN_S:
         return
     limit = snapshot.host.memory_total_bytes if snapshot.host is not None else None
-    make = partial(slope_evidence, process.key, run, limit, "process.memory_slope", "process")
-    made = known.memo.heavily(("process.memory_slope", process.key), (view,), make)
-    yield from [made] if made is not None else []
+    make = partial(growth_of, process.key, run, limit)
+    of = known.memo.heavily(("process.memory_slope", process.key), (view,), make)
+    if of is not None and of.growth is not Growth.TOO_SHORT:
+        yield slope_evidence(process.key, run, of, "process.memory_slope", "process")
 
 
 def _cpu(host: HostState, snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:

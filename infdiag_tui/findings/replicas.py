@@ -10,7 +10,7 @@ from functools import partial
 
 from infdiag_tui.config import Thresholds
 from infdiag_tui.findings.known import Known
-from infdiag_tui.findings.series import EMPTY, entities, is_fresh, weighted_mean
+from infdiag_tui.findings.series import EMPTY, entities, is_fresh, recent, weighted_mean
 from infdiag_tui.model import ErrorKind, Evidence, LatencyView, SeriesKey, Snapshot, Verdict
 from infdiag_tui.stats.fisher import fisher_greater
 from infdiag_tui.text import one_line
@@ -19,6 +19,9 @@ WINDOW_S = 90.0
 FRESH_S = 60.0
 LEAST_EACH = 10
 """Requests that a replica must have served in the window to be compared."""
+LEAST_INTERVALS = 4
+"""Readings in which it must have served any. The median of their means counts, not the mean of all requests: the first
+requests after a start are slow, and that is another matter than a bad replica."""
 LEAST_OF_TWO = 50
 """As much for two replicas, where there is no majority to tell which of them is odd but the ratio itself."""
 OUTLYING = 3.5
@@ -36,7 +39,7 @@ CHANCE, CERTAIN = 0.01, 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """What one replica did in the window: mean or median time in ms (None where unknown), requests, failures."""
+    """What one replica did in the window: its median time in ms (None where unknown), requests, failures."""
 
     name: str
     ms: float | None
@@ -70,7 +73,9 @@ def _by_metrics(snapshot: Snapshot, name: str) -> Replica:
     errors = snapshot.series.get(SeriesKey("server.error_share", name), EMPTY)
     took, failing = weighted_mean(times, rate, WINDOW_S), weighted_mean(errors, rate, WINDOW_S)
     n = took.n if took else failing.n if failing else 0.0
-    return Replica(name, took.mean if took else None, n, failing.mean * failing.n if failing else None)
+    intervals = recent(times, WINDOW_S).values
+    ms = statistics.median(intervals) if len(intervals) >= LEAST_INTERVALS else None
+    return Replica(name, ms, n, failing.mean * failing.n if failing else None)
 
 
 def _by_replies(view: LatencyView) -> list[Replica]:

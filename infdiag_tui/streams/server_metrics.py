@@ -70,6 +70,7 @@ class ServerMetricsStream:
         self._latest: dict[str, tuple[Place, Reading, float]] = {}
         self._pods_again_at = float("-inf")
         self._pods_silent = ""
+        self._pods_told = False
 
     async def observe(self) -> AsyncGenerator[Observation, None]:
         """Yields until cancelled.
@@ -105,14 +106,20 @@ class ServerMetricsStream:
                 Place(_entity(url), stated=(url,), own=urlsplit(url).hostname == host) for url in self._settings.urls
             ]
         else:
-            pods = self._pod_places()
-            places = self._reachable(pods)
-            if self._endpoint is not None and not any(self._watch(place).found for place in places):
+            places = self._reachable(self._pod_places())
+            # The endpoint's host is asked while no pod gives metrics. Once one did, they are where to look, also while
+            # none is ready.
+            self._pods_told = self._pods_told or any(self._gives(place) for place in places)
+            pending = any(not self._watch(place).reason for place in places)
+            if self._endpoint is not None and not self._pods_told and not pending:
                 base = origin_of(self._endpoint.url)
-                places.append(Place(_entity(base), base))
+                places = [*places, Place(_entity(base), base)]
         for place in self._watched.keys() - set(places):
             del self._watched[place]
         return places
+
+    def _gives(self, place: Place) -> bool:
+        return self._watch(place).found and not self._watch(place).quiet
 
     def _pod_places(self) -> list[Place]:
         pods = self._roster.current() if self._roster is not None else {}
@@ -196,8 +203,8 @@ class ServerMetricsStream:
         """The stream's state, and what ails some of its replicas."""
         watched = [self._watch(place) for place in places]
         silent = [one for one in watched if one.reason]
-        if len(silent) < len(watched) and any(one.found and not one.reason for one in watched):
-            return Status(SourceState.LIVE, now), _some_silent(silent, len(watched))
+        if any(one.found and not one.reason for one in watched):
+            return Status(SourceState.LIVE, now), _some_silent([one for one in silent if not one.quiet], len(watched))
         reason = silent[0].reason if silent else self._pods_silent
         if not reason:
             return Status(SourceState.STARTING, now, "no replica is ready yet" if not watched else ""), {}

@@ -113,6 +113,11 @@ class Watched:
         """True once a page with metrics was found."""
         return bool(self._sources)
 
+    @property
+    def quiet(self) -> bool:
+        """True when its metrics tell nothing that is known, as those of many servers before their first request."""
+        return bool(self._sources) and not any(source.servers for source in self._sources)
+
     def wanted(self, monotonic: float) -> dict[str, bool]:
         """The URLs to fetch now: its pages, or all candidates while none is known and it is time to look."""
         if self._sources:
@@ -136,9 +141,9 @@ class Watched:
         for source in self._sources:
             if source.url in by_url:
                 source.recognise(by_url[source.url].metrics, self._own, self._model)
-        if not any(source.servers for source in self._sources):
+        if self.quiet:
             self.reason = f"{self._sources[0].url} tells nothing of requests that infdiag knows"
-            return None
+        # Kept all the same: what appears with the first request is counted from nothing.
         return self._difference(by_url)
 
     def _choose(self, fetched: Sequence[Page | Miss], pages: Sequence[Page]) -> None:
@@ -185,7 +190,9 @@ class Watched:
         reading = read(scrapes, self._model, seconds)
         # Counters that went back belong to a process that began anew. How much of what they show now fell into this
         # interval nobody can tell, least of all when several processes take turns at one address.
-        return None if reading.resets else (self._entity(process), reading, now.at)
+        if reading.resets or not reading.tells_anything:
+            return None
+        return self._entity(process), reading, now.at
 
     def _entity(self, process: Process) -> str:
         """The place's name; with a number where several processes answer there in turn."""
