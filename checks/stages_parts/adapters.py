@@ -56,7 +56,7 @@ class Server(_Data):
     known_by: tuple[str, ...]
     places: tuple[str, ...]
     parts: tuple[Part, ...]
-    model_label: str = ""
+    model_labels: tuple[str, ...] = ()
     offer: str = ""
 
 

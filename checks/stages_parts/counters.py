@@ -43,7 +43,7 @@ class Delta:
 def part_delta(part: Part, scrape: Scrape, model: Mapping[str, str]) -> Delta | None:
     """The time spent in one part between the scrapes; None when the server does not offer it.
 
-    `model` is a label that narrows it to one model, where series carry it. A counter that went back belongs to a
+    `model` are labels that narrow it to one model, where series carry them. A counter that went back belongs to a
     process that started anew: what it shows now is what happened since (Prometheus' own rule).
     """
     total, count = _names(part, scrape.after)
@@ -57,7 +57,7 @@ def part_delta(part: Part, scrape: Scrape, model: Mapping[str, str]) -> Delta | 
     n, resets = _difference(befores[1], afters[1])
     went_back = {key for key, value in afters[1].items() if value < befores[1].get(key, 0.0)}
     spent, _ = _difference({key: value for key, value in befores[0].items() if key not in went_back}, afters[0])
-    for name in part.less:
+    for name in filter(None, (first_named([name], scrape.after) for name in part.less)):
         hits = [_series(page, name, part.labels, narrow) for page in (scrape.before, scrape.after)]
         less, _ = _difference(hits[0], hits[1])
         n -= less
@@ -73,16 +73,20 @@ def gauge_ms(part: Part, page: MetricsPage, model: Mapping[str, str]) -> float |
     return None
 
 
+def first_named(names: Iterable[str], page: MetricsPage) -> str | None:
+    """The first of these metrics that the page has, a counter with or without `_total`; None when it has none.
+
+    OpenMetrics wants the ending, and servers changed over to it at different times.
+    """
+    spelled = (spelling for name in names for spelling in (name, f"{name}_total", name.removesuffix("_total")))
+    return next((name for name in spelled if name in page), None)
+
+
 def _names(part: Part, page: MetricsPage) -> tuple[str | None, str | None]:
     for name in part.histogram:
         if f"{name}_sum" in page and f"{name}_count" in page:
             return f"{name}_sum", f"{name}_count"
-    return _first(part.sum, page), _first(part.count, page)
-
-
-def _first(names: Iterable[str], page: MetricsPage) -> str | None:
-    # OpenMetrics adds "_total" to counters; servers changed over to it at different times.
-    return next((name for base in names for name in (base, f"{base}_total") if name in page), None)
+    return first_named(part.sum, page), first_named(part.count, page)
 
 
 def _series(page: MetricsPage, name: str, labels: Mapping[str, str], model: Mapping[str, str]) -> dict[Key, float]:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from checks.base import Sender
 from checks.metrics_text import MetricsPage, parse_metrics
 from checks.stages_parts.adapters import CONFIGURED, Part, Server
-from checks.stages_parts.counters import Delta, Scrape, gauge_ms, part_delta
+from checks.stages_parts.counters import Delta, Scrape, first_named, gauge_ms, part_delta
 from checks.stages_parts.figures import STAGES, Figure, Split, Stage
 from checks.stages_parts.v2_stats import stats_page
 from infdiag_tui.text import clean, one_line
@@ -49,8 +49,8 @@ class Watch:
 
 
 def model_label(server: Server, model: str) -> dict[str, str]:
-    """The label that narrows the server's series to the model, where both are known."""
-    return {server.model_label: model} if server.model_label and model else {}
+    """The labels that narrow the server's series to the model, where it is known."""
+    return dict.fromkeys(server.model_labels, model) if model else {}
 
 
 async def begin(sender: Sender, targets: Targets) -> Watch:
@@ -218,7 +218,7 @@ def _with_gauges(watch: Watch) -> list[tuple[Server, str]]:
 
 
 def _knows(server: Server, page: MetricsPage) -> bool:
-    return any(name in page for name in server.known_by)
+    return first_named(server.known_by, page) is not None
 
 
 def _urls(targets: Targets, server: Server, base: str) -> list[str]:
