@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from checks.load_gen.job import Figure, Summary
-from checks.load_judge import ENOUGH_FOR_P99, RISK, chance_of_none_alone, error_verdict, invalid_reasons, wilson
+from checks.load_judge import (
+    ENOUGH_FOR_P99,
+    LATENESS_SHARE,
+    RISK,
+    chance_of_none_alone,
+    error_verdict,
+    invalid_reasons,
+    wilson,
+)
 from checks.load_run import Measured
 from infdiag_tui.model import Evidence, Verdict
 
@@ -102,6 +110,8 @@ def _throughput(load: Summary, at: float) -> Evidence:
     statement = f"{load.throughput_rps:.1f} good replies/s over {load.elapsed_s:.1f} s"
     if reasons:
         statement = f"at least {statement}: {reasons[0]}"
+    elif load.own_share > LATENESS_SHARE:
+        statement = f"at least {statement}: up to {load.own_share:.0%} of the workers' time was the generator's own"
     return Evidence(
         id="load.throughput",
         statement=statement,
@@ -118,9 +128,12 @@ def _throughput(load: Summary, at: float) -> Evidence:
 def _validity(load: Summary, at: float) -> Evidence:
     reasons = invalid_reasons(load)
     late = "" if load.lateness_p99_ms is None else f"sent {load.lateness_p99_ms:.2f} ms late at p99, "
+    own = load.own_ms
+    added = "" if own is None else f", at most {own['p50']:.2f} ms of p50 and {own['p99']:.2f} ms of p99 its own"
+    used = f"{late}{load.cpu_share:.0%} of a core used{added}"
     return Evidence(
         id="load.valid",
-        statement=f"invalid run: {'; '.join(reasons)}" if reasons else f"{late}{load.cpu_share:.0%} of a core used",
+        statement=f"invalid run: {'; '.join(reasons)}" if reasons else used,
         verdict=Verdict.WARN if reasons else Verdict.OK,
         source=SOURCE,
         at=at,

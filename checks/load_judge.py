@@ -9,6 +9,7 @@ from infdiag_tui.model import Verdict
 
 LATENESS_MS = 1.0
 LATENESS_SHARE = 0.05
+"""What this machine may add to a quantile: 1 ms, or this share of it. Agreement with other clients is held to it."""
 CPU_SHARE = 0.8
 ENOUGH_FOR_P99 = 500
 """Below this the rank interval of p99 is open upwards or spans most of the tail."""
@@ -21,8 +22,9 @@ def invalid_reasons(summary: Summary) -> tuple[str, ...]:
     """Why the figures say more about this machine than about the server; empty for a valid run.
 
     Limits: the generator's lateness p99 above 1 ms and above 5 % of p50 (in an open loop), more than 80 % of a
-    core, its mean wait for a core above what lateness may be (a closed loop has no schedule to be late on),
-    arrivals dropped, or failures of this machine's own.
+    core, its mean wait for a core above what lateness may be (a closed loop has no schedule to be late on), replies
+    that may have waited in it so long that p50 or p99 is wrong by more than 1 ms and more than 5 %, arrivals dropped,
+    or failures of this machine's own.
     """
     reasons: list[str] = []
     late_ms, wait_ms = summary.lateness_p99_ms, summary.core_wait_ms
@@ -33,6 +35,7 @@ def invalid_reasons(summary: Summary) -> tuple[str, ...]:
         reasons.append(f"the generator sent late (p99 {late_ms:.2f} ms, allowed {limit_ms:.2f} ms)")
     if wait_ms is not None and wait_ms > limit_ms:
         reasons.append(f"this machine is busy: the generator waited {wait_ms:.2f} ms for a core on average")
+    reasons += _waits_inside(summary)
     if summary.cpu_share > CPU_SHARE:
         reasons.append(
             f"the generator used {summary.cpu_share:.0%} of a core (allowed {CPU_SHARE:.0%}), and measured itself"
@@ -42,6 +45,19 @@ def invalid_reasons(summary: Summary) -> tuple[str, ...]:
     if summary.errors.get(LOCAL):
         reasons.append(f"{summary.errors[LOCAL]} requests failed on this machine ({summary.examples[LOCAL]})")
     return tuple(reasons)
+
+
+def _waits_inside(summary: Summary) -> list[str]:
+    if summary.latency_ms is None or summary.own_ms is None:
+        return []
+    found: list[str] = []
+    for name in ("p50", "p99"):
+        own_ms, allowed_ms = summary.own_ms[name], max(LATENESS_MS, LATENESS_SHARE * summary.latency_ms[name].value)
+        if own_ms > allowed_ms:
+            found.append(
+                f"replies waited in the generator: up to {own_ms:.2f} ms of {name}, allowed {allowed_ms:.2f} ms"
+            )
+    return found
 
 
 def wilson(failed: int, total: int) -> tuple[float, float]:

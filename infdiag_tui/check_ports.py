@@ -235,7 +235,7 @@ def _with_body(plan: Plan, url: httpx.URL, body: Any, endpoint: Endpoint) -> Pla
     """The plan of a predict call with this body; raises `SourceError` when the protocol cannot carry it."""
     import orjson
 
-    from infdiag_tui.streams.probe.protocols import request_body
+    from infdiag_tui.config.request import request_body
 
     try:
         value = request_body(endpoint.protocol, body, endpoint.model)

@@ -43,6 +43,7 @@ class Engine:
         self._latest: Snapshot | None = None
         self._failure: StartFailure | None = None
         self._edits = itertools.count(1)
+        self._exports: set[asyncio.Task[None]] = set()
         self._check_runs = itertools.count(1)
         self._stop_asked = False
 
@@ -71,6 +72,30 @@ class Engine:
             self._edit(text, base_version, number)
             self._save_last()
         return number
+
+    def add_note(self, text: str) -> None:
+        """Adds a line to the report's timeline with the present time."""
+        self._ask(lambda session: session.add_note(text))
+
+    def give_back_line(self, line_number: int) -> None:
+        """Lets infdiag fill a line of the draft (from 0) again."""
+        self._ask(lambda session: session.give_back_line(line_number))
+
+    def show_footnotes(self, *, shown: bool) -> None:
+        """Whether the report's figures bear footnotes."""
+        self._ask(lambda session: session.show_footnotes(shown=shown))
+
+    def export(self) -> None:
+        """Writes page, data, alert rules and test beside the report; `DraftView` tells how that went."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._begin_export)
+
+    def _begin_export(self) -> None:
+        if self._session is not None:
+            task = asyncio.get_running_loop().create_task(self._session.export(), name="export")
+            self._exports.add(task)
+            task.add_done_callback(self._exports.discard)
 
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """Asks for a check with a form's values; returns the id under which `Snapshot.checks` tells how it goes."""

@@ -53,9 +53,14 @@ async def _closed(wire: Wire, tally: Tally, took: Callable[[], None]) -> None:
     turns = iter(range(tally.phase.requests))
 
     async def work() -> None:
+        ended: float | None = None
         for _ in turns:
             sent = time.perf_counter()
-            tally.take(sent, sent, await wire.shoot())
+            if ended is not None:
+                tally.turned(sent - ended)
+            shot = await wire.shoot()
+            ended = shot.ended
+            tally.take(sent, sent, shot)
             took()
 
     async with asyncio.TaskGroup() as workers:

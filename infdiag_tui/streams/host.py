@@ -19,6 +19,8 @@ from infdiag_tui.text import one_line
 
 READ_TIMEOUT_S = 5.0
 DISK_TIMEOUT_S = 2.0
+_HALF_TICK_S = 0.005
+"""The kernel counts CPU time in ticks of 10 ms (USER_HZ)."""
 DISKS = "disks"
 """Aspect of the source that says when a file system does not answer."""
 
@@ -162,8 +164,9 @@ def host_state(at: float, before: Counters | None, now: Counters, disks: Mapping
     """The state at `at`; what needs two readings is None without `before` or where a counter went backwards."""
     elapsed_s = now.monotonic_s - before.monotonic_s if before else 0.0
     cpu_percent = None
-    if before and now.total_s > before.total_s and now.busy_s >= before.busy_s:
-        cpu_percent = min(100.0, 100.0 * (now.busy_s - before.busy_s) / (now.total_s - before.total_s))
+    # Sums of floats: an interval without a busy tick comes out a hair below zero, which is 0 % and no counter reset.
+    if before and now.total_s > before.total_s and (busy_s := now.busy_s - before.busy_s) > -_HALF_TICK_S:
+        cpu_percent = min(100.0, 100.0 * max(0.0, busy_s) / (now.total_s - before.total_s))
     read, write = _rates(before.disk if before else None, now.disk, elapsed_s)
     received, sent = _rates(before.net if before else None, now.net, elapsed_s)
     return HostState(

@@ -29,9 +29,9 @@ from checks.load_judge import chance_of_none_alone, error_verdict, invalid_reaso
 from checks.load_knee import KneeSearch
 from checks.load_params import LoadParams
 from checks.load_request import load_setup
-from checks.stats.rank_interval import rank_interval
 from infdiag_tui.config import Endpoint
 from infdiag_tui.model import Verdict
+from infdiag_tui.stats.rank_interval import rank_interval
 from tests.checks.load_servers import Model, serving
 
 SAMPLES = st.lists(st.floats(0, 1e6), min_size=1, max_size=300).map(sorted)

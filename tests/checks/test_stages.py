@@ -14,6 +14,7 @@ from checks.base import Replica
 from checks.running import run_check
 from checks.stages import CHECK, StagesParams
 from infdiag_tui.model import CheckResult, CheckStatus, Progress, Verdict
+from tests.checks.beside import Beside
 from tests.checks.stage_servers import StageServer, context_for, histograms, running
 from tests.support import eventually
 
@@ -441,7 +442,7 @@ async def test_a_pipeline_that_does_not_run_is_an_error_in_words(pipeline_dir: P
     assert words in result.summary
 
 
-class Container:
+class Container(Beside):
     """Runs a command in `folder`, as exec does in a container."""
 
     def __init__(self, folder: Path) -> None:
@@ -464,6 +465,7 @@ async def test_a_pipeline_runs_beside_the_model_once_agreed_to(pipeline_dir: Pat
         context.remote = Container(pipeline_dir)
         result = await run_check(CHECK, params, context)
         assert result.status is CheckStatus.SKIPPED
+        assert context.remote.where in result.summary
         assert "--yes" in result.summary
         context.confirmed = True
         result = await run_check(CHECK, params, context)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from checks.stages_parts.figures import Figure, Split, Stage
-from checks.stages_parts.judging import Limits, judge, summary_of
+from checks.stages_parts.figures import Figure, Split
+from checks.stages_parts.judging import judge, summary_of
+from infdiag_tui.servers.stages import Limits, Stage
 
 LIMITS = Limits(
     typical_ms={"preprocess": 10, "inference": 100, "postprocess": 10, "network": 5},

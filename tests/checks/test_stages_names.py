@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from checks.metrics_text import parse_metrics
 from checks.running import run_check
 from checks.stages import CHECK, StagesParams
-from checks.stages_parts.adapters import Server, known_servers
-from checks.stages_parts.counters import Scrape, first_named, gauge_ms, part_delta
-from checks.stages_parts.server_metrics import model_label
+from infdiag_tui.servers.adapters import Server, known_servers
+from infdiag_tui.servers.counters import Scrape, gauge_ms, known_by, part_delta
+from infdiag_tui.servers.metrics_text import parse_metrics
+from infdiag_tui.servers.reading import model_labels
 from tests.checks.stage_servers import StageServer, context_for, running
 
 REQUESTS = 10
@@ -27,9 +27,9 @@ def told_ms(name: str, after: str, model: str = "tiny") -> dict[str, float]:
     """The mean of every part that the server tells by itself, after requests that were the first."""
     of = server(name)
     page = parse_metrics(after)
-    assert first_named(of.known_by, page), "the server is not recognised by these names"
+    assert known_by(of, page), "the server is not recognised by these names"
     deltas = {
-        part.name: part_delta(part, Scrape("", parse_metrics(""), page), model_label(of, model)) for part in of.parts
+        part.name: part_delta(part, Scrape("", parse_metrics(""), page), model_labels(of, model)) for part in of.parts
     }
     return {part: delta.total_ms / delta.n for part, delta in deltas.items() if delta is not None and delta.n}
 
@@ -105,7 +105,7 @@ def test_torchserves_handler_time_is_the_asked_models(gauge: str) -> None:
         f'{gauge}{{ModelName="tiny",Level="Model",Hostname="h"}} 42\n'
         f'{gauge}{{ModelName="other",Level="Model",Hostname="h"}} 7\n'
     )
-    assert gauge_ms(handler, page, model_label(of, "tiny")) == 42.0
+    assert gauge_ms(handler, page, model_labels(of, "tiny")) == 42.0
 
 
 @pytest.mark.parametrize("ending", ["", "_total"])
@@ -124,7 +124,7 @@ def test_triton_and_mlserver_are_known_by_counters_with_and_without_their_ending
     assert told_ms("Triton", cached) == pytest.approx({"queue": 3.0, "compute_infer": 150.0})
 
     mlserver = f"model_infer_request_success{ending}{{{label}}} 10\n"
-    assert first_named(server("MLServer").known_by, parse_metrics(mlserver))
+    assert known_by(server("MLServer"), parse_metrics(mlserver))
 
 
 @pytest.mark.parametrize("prefix", ["bentoml_service_", "bentoml_api_server_"])

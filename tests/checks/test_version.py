@@ -20,6 +20,7 @@ from checks.version_files import REMOTE_SCRIPT
 from checks.version_sources import SOURCES
 from infdiag_tui.config import Protocol
 from infdiag_tui.model import CheckStatus, Verdict
+from tests.checks.beside import Beside
 from tests.checks.serving import NOW, ModelServer, bare_context, context_for, evidence_of, serving
 
 
@@ -27,7 +28,7 @@ def healthy(version: Any) -> ModelServer:
     return ModelServer(pages={"/health": {"status": "ok", "model_version": version}})
 
 
-class HostShell:
+class HostShell(Beside):
     """Runs commands on this machine in place of a container."""
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class HostShell:
         return process.returncode or 0, out, said
 
 
-class Forbidden:
+class Forbidden(Beside):
     async def run(self, command: tuple[str, ...], *, timeout_s: float, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         raise CheckError("exec into pod-0 is forbidden for this user")
 
@@ -296,8 +297,10 @@ async def test_files_in_the_container_are_compared_with_those_here(tmp_path: Pat
     (there / "a.pt").write_bytes(b"same")
     same = await run_check(CHECK, params, bare_context(tmp_path, remote=shell, confirmed=True))
 
-    assert unasked.status is CheckStatus.WARN
+    assert unasked.status is CheckStatus.SKIPPED
+    assert shell.where in unasked.summary
     assert "--yes" in unasked.summary
+    assert len(shell.commands) == 2
     assert agreed.status is CheckStatus.FAIL
     assert agreed.summary == "a.pt in the container is not the file on this machine"
     inside = agreed.result["files"][1]
