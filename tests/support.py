@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import pytest
 from aiohttp import web
@@ -19,13 +20,15 @@ def need_tool(name: str, package: str) -> str:
 
     Without it the test is skipped, or fails where `INFDIAG_TEST_REQUIRE_TOOLS` is set, as it is in CI.
     """
-    found = shutil.which(name)
-    if found is None:
-        words = f"{name} is not installed (Debian: {package})"
-        if os.environ.get("INFDIAG_TEST_REQUIRE_TOOLS"):
-            pytest.fail(words)
-        pytest.skip(words)
-    return found
+    return shutil.which(name) or missing_tool(name, package)
+
+
+def missing_tool(name: str, package: str) -> NoReturn:
+    """Skips the test for want of a tool, or fails it where tools are required."""
+    words = f"{name} is not installed (Debian: {package})"
+    if os.environ.get("INFDIAG_TEST_REQUIRE_TOOLS"):
+        pytest.fail(words)
+    pytest.skip(words)
 
 
 class FakeClock:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from checks.base import Sender
 from checks.stages_parts.figures import Figure, Split
 from infdiag_tui.servers.adapters import CONFIGURED, Part, Server
-from infdiag_tui.servers.counters import Delta, Scrape, gauge_ms, part_delta
+from infdiag_tui.servers.counters import Delta, Scrape, gauge_ms, known_by, part_delta
 from infdiag_tui.servers.metrics_text import MetricsPage, parse_metrics
 from infdiag_tui.servers.places import metrics_urls
+from infdiag_tui.servers.reading import model_labels
 from infdiag_tui.servers.stages import STAGES, Stage
 from infdiag_tui.servers.v2_stats import stats_page
 from infdiag_tui.text import clean, one_line
@@ -49,11 +50,6 @@ class Watch:
         return any(self.sources.values())
 
 
-def model_label(server: Server, model: str) -> dict[str, str]:
-    """The label that narrows the server's series to the model, where both are known."""
-    return {server.model_label: model} if server.model_label and model else {}
-
-
 async def begin(sender: Sender, targets: Targets) -> Watch:
     """Scrapes every place where a known server would have its metrics, and keeps those that are recognised."""
     wanted = [
@@ -68,7 +64,7 @@ async def begin(sender: Sender, targets: Targets) -> Watch:
     sources: dict[str, list[str]] = {}
     taken: set[tuple[str, str]] = set()
     for server, base, url in wanted:
-        if (server.name, base) in taken or url not in pages or not _knows(server, pages[url]):
+        if (server.name, base) in taken or url not in pages or not known_by(server, pages[url]):
             continue
         taken.add((server.name, base))
         if url not in sources.setdefault(server.name, []):
@@ -87,7 +83,7 @@ async def between(sender: Sender, watch: Watch) -> None:
         if isinstance(page, str):
             continue
         for part in server.parts:
-            value = gauge_ms(part, page, model_label(server, watch.targets.model)) if part.gauge else None
+            value = gauge_ms(part, page, model_labels(server, watch.targets.model)) if part.gauge else None
             if value is not None:
                 watch.gauges.setdefault((server.name, part.name), []).append(value)
 
@@ -135,7 +131,7 @@ def _worth(split: Split) -> int:
 
 
 def _split(server: Server, scrapes: Sequence[Scrape], watch: Watch, lost: list[str]) -> Split:
-    label = model_label(server, watch.targets.model)
+    label = model_labels(server, watch.targets.model)
     figures: dict[str, Figure] = {}
     absent: list[tuple[Stage, str]] = []
     resets = 0
@@ -216,10 +212,6 @@ def _with_gauges(watch: Watch) -> list[tuple[Server, str]]:
         if any(part.gauge for part in server.parts)
         for url in watch.sources.get(server.name, [])
     ]
-
-
-def _knows(server: Server, page: MetricsPage) -> bool:
-    return any(name in page for name in server.known_by)
 
 
 def _urls(targets: Targets, server: Server, base: str) -> list[str]:

@@ -104,7 +104,7 @@ class Server(_Data):
     places: tuple[str, ...]
     parts: tuple[Part, ...]
     signals: tuple[Signal, ...] = ()
-    model_label: str = ""
+    model_labels: tuple[str, ...] = ()
     offer: str = ""
 
 

@@ -92,7 +92,9 @@ class _Reader:
     def server(self) -> Server:
         parts = tuple(self._parts())
         signals = tuple(self._signals(parts))
-        return Server(name=NAME, known_by=(), places=(), parts=parts, signals=signals, model_label=self._model_label())
+        return Server(
+            name=NAME, known_by=(), places=(), parts=parts, signals=signals, model_labels=self._model_labels()
+        )
 
     # --- stages ---
 
@@ -292,15 +294,15 @@ class _Reader:
         methods = {sample.labels.get("method", "").lower() for sample in self._page.get(series)}
         return {**where, "method": "(?i)post"} if "post" in methods else where
 
-    def _model_label(self) -> str:
-        """The label that has the model's name as a value; empty where none has."""
+    def _model_labels(self) -> tuple[str, ...]:
+        """The label that has the model's name as a value; none where none has."""
         if not self._model:
-            return ""
+            return ()
         for name in _conventions().labels["model"]:
             samples = (sample for family in self._page.by_name.values() for sample in family)
             if any(sample.labels.get(name) == self._model for sample in samples):
-                return name
-        return ""
+                return (name,)
+        return ()
 
 
 def _stem(words: str, without: Iterable[str]) -> str:

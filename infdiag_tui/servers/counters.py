@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from infdiag_tui.servers.adapters import Part, Signal
+from infdiag_tui.servers.adapters import Part, Server, Signal
 from infdiag_tui.servers.metrics_text import MetricSample, MetricsPage
 from infdiag_tui.servers.stages import UNITS_MS
 
@@ -51,10 +51,10 @@ class Filter:
     model: Mapping[str, str]
 
     def takes(self, sample: MetricSample, carried: frozenset[str]) -> bool:
-        """True for a series that counts; a model label that no series carries (`carried`) does not narrow."""
+        """True for a series that counts; model labels narrow that some series carries (`carried`)."""
         if not sample.matches(self.labels):
             return False
-        if any(name in carried and sample.labels.get(name) != value for name, value in self.model.items()):
+        if carried and not any(sample.labels.get(name) == self.model[name] for name in carried):
             return False
         return all(_expression(wanted).fullmatch(sample.labels.get(name, "")) for name, wanted in self.where.items())
 
@@ -62,7 +62,7 @@ class Filter:
 def part_delta(part: Part, scrape: Scrape, model: Mapping[str, str]) -> Delta | None:
     """The time spent in one part between the scrapes; None when the server does not offer it.
 
-    `model` is a label that narrows it to one model, where series carry it. A counter that went back belongs to a
+    `model` are labels that narrow it to one model, where series carry them. A counter that went back belongs to a
     process that started anew: what it shows now is what happened since (Prometheus' own rule).
     """
     wanted = Filter(part.labels, part.where, {} if part.whole_server else model)
@@ -70,7 +70,7 @@ def part_delta(part: Part, scrape: Scrape, model: Mapping[str, str]) -> Delta | 
     if found is None:
         return None
     spent, n, resets = found
-    for name in part.less:
+    for name in filter(None, (first_named((name,), scrape.after) for name in part.less)):
         hits = [_series(page, name, wanted) for page in (scrape.before, scrape.after)]
         less, _ = _difference(hits[0], hits[1])
         n -= less
@@ -122,6 +122,20 @@ def gauge_ms(part: Part, page: MetricsPage, model: Mapping[str, str]) -> float |
     return None
 
 
+def first_named(names: Iterable[str], page: MetricsPage) -> str | None:
+    """The first of these metrics that the page has, a counter with or without `_total`; None when it has none.
+
+    OpenMetrics wants the ending, and servers changed over to it at different times.
+    """
+    spelled = (spelling for name in names for spelling in (name, f"{name}_total", name.removesuffix("_total")))
+    return next((name for name in spelled if name in page), None)
+
+
+def known_by(server: Server, page: MetricsPage) -> bool:
+    """True when the page is that server's."""
+    return first_named(server.known_by, page) is not None
+
+
 def _sum_and_count(of: Part | Signal, scrape: Scrape, wanted: Filter) -> tuple[float, float, int] | None:
     total, count = _names(of, scrape.after)
     if total is None or count is None:
@@ -137,7 +151,7 @@ def _sum_and_count(of: Part | Signal, scrape: Scrape, wanted: Filter) -> tuple[f
 
 
 def _increase(names: Iterable[str], scrape: Scrape, wanted: Filter) -> tuple[float, int] | None:
-    name = _first(names, scrape.after)
+    name = first_named(names, scrape.after)
     if name is None:
         return None
     return _difference(_series(scrape.before, name, wanted), _series(scrape.after, name, wanted))
@@ -147,12 +161,7 @@ def _names(of: Part | Signal, page: MetricsPage) -> tuple[str | None, str | None
     for name in of.histogram:
         if f"{name}_sum" in page and f"{name}_count" in page:
             return f"{name}_sum", f"{name}_count"
-    return _first(of.sum, page), _first(of.count, page)
-
-
-def _first(names: Iterable[str], page: MetricsPage) -> str | None:
-    # OpenMetrics adds "_total" to counters; servers changed over to it at different times.
-    return next((name for base in names for name in (base, f"{base}_total") if name in page), None)
+    return first_named(of.sum, page), first_named(of.count, page)
 
 
 def _series(page: MetricsPage, name: str, wanted: Filter) -> dict[Key, float]:

@@ -54,9 +54,9 @@ class Reading:
         return bool(self.stages or self.counts or self.levels or self.gc_ms is not None or self.dependency)
 
 
-def model_label(server: Server, model: str) -> dict[str, str]:
-    """The label that narrows the server's series to the model, where both are known."""
-    return {server.model_label: model} if server.model_label and model else {}
+def model_labels(server: Server, model: str) -> dict[str, str]:
+    """The labels that narrow the server's series to the model, where it is known; a series without them is taken."""
+    return dict.fromkeys(server.model_labels, model) if model else {}
 
 
 def read(scrapes: Sequence[tuple[Scrape, Sequence[Server]]], model: str, seconds: float) -> Reading:
@@ -70,7 +70,7 @@ def read(scrapes: Sequence[tuple[Scrape, Sequence[Server]]], model: str, seconds
     gathered = _Gathered()
     for scrape, servers in scrapes:
         for server in servers:
-            gathered.take(server, scrape, model_label(server, model))
+            gathered.take(server, scrape, model_labels(server, model))
     return gathered.reading(seconds)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from infdiag_tui.servers.adapters import Server, known_servers
 from infdiag_tui.servers.conventions import recognised
-from infdiag_tui.servers.counters import Scrape
+from infdiag_tui.servers.counters import Scrape, known_by
 from infdiag_tui.servers.metrics_text import MetricsPage
 from infdiag_tui.servers.places import metrics_urls
 from infdiag_tui.servers.reading import Reading, read
@@ -71,7 +71,7 @@ class _Source:
         if names == self.names:
             return
         self.names = names
-        known = [server for server in known_servers() if any(name in page for name in server.known_by)]
+        known = [server for server in known_servers() if known_by(server, page)]
         found = [*([own] if own is not None else []), *known]
         if known or self.trusted:
             found.append(recognised(page, model))
