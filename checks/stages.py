@@ -164,7 +164,7 @@ async def _server(
 ) -> tuple[Sent, list[Split]]:
     """The client's times, and what the server tells of them."""
     own = configured(params.stage, params.stage_unit)
-    servers = (*((own,) if own else ()), *known_servers())
+    servers = (*((own,) if own else ()), *await asyncio.to_thread(known_servers))
     model = params.served_model or model_in(endpoint)
     body = await known_good(endpoint)
     watching = params.observe_s > 0
