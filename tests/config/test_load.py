@@ -61,6 +61,13 @@ def test_a_good_file_loads_with_defaults_and_absolute_paths(tmp_path: Path) -> N
         ('[models.m.kubernetes]\nnamespce = "x"', ("models.m.kubernetes.namespce", "Did you mean 'namespace'?")),
         ("[threshold]\njitter_ratio = 3", ("threshold", "Did you mean 'thresholds'?")),
         ('[models.m.gpu]\nnvml = "perhaps"', ("models.m.gpu.nvml", "got 'perhaps'")),
+        (
+            '[models.m.metrics.names]\nqueue_dept = "q"',
+            ("models.m.metrics.names", "'queue_dept', which is no stage or signal", "Did you mean 'queue_depth'?"),
+        ),
+        ('[models.m.metrics.names]\npreprocess = "a b"', ("models.m.metrics.names", "'a b' is no metric")),
+        ('[models.m.metrics]\nurls = ["model:8002"]', ("models.m.metrics.urls.0", "no http:// or https:// URL")),
+        ("[models.m.metrics]\ninterval_s = 0", ("models.m.metrics.interval_s", "greater than or equal to 1")),
         ("models = 3", ("models",)),
         ("[models.m\n", ("not valid TOML", "line 1")),
     ],
