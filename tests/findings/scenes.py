@@ -102,7 +102,7 @@ def verdict(snapshot: Snapshot, id_: str, **options: Any) -> Verdict | None:
 
 def noisy(level: float, size: int, *, seed: int = 1, spread: float = 0.2) -> list[float]:
     """Log-normal values around a level."""
-    return (level * np.random.default_rng(seed).lognormal(0.0, spread, size)).tolist()
+    return [float(value) for value in level * np.random.default_rng(seed).lognormal(0.0, spread, size)]
 
 
 def pod(name: str = "m-1", **changes: Any) -> Pod:

@@ -81,7 +81,8 @@ def test_the_moment_does_not_depend_on_the_scale(factor: float, seed: int) -> No
     plain, scaled = rise(tuple(values.tolist())), rise(tuple((values * factor).tolist()))
     assert plain is not None
     assert scaled is not None
-    assert (scaled.index, scaled.ratio) == (plain.index, pytest.approx(plain.ratio))
+    assert scaled.index == plain.index
+    assert scaled.ratio == pytest.approx(plain.ratio)
 
 
 @settings(max_examples=20, deadline=None)
