@@ -32,7 +32,7 @@ format: .venv/dev.stamp ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev.stamp ## measure start-up, CPU, bytes to the terminal and memory
+bench: .venv/dev.stamp ## measure start-up, CPU, bytes to the terminal, memory and the load check (beside ab and hey)
 	$(BIN)/python -m benchmarks
 
 screenshots: .venv/dev.stamp ## make the pictures of the README anew

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from checks.load_gen.job import Figure, Summary
 from checks.load_judge import (
@@ -12,6 +12,7 @@ from checks.load_judge import (
     chance_of_none_alone,
     error_verdict,
     invalid_reasons,
+    own_beyond_limit_ms,
     wilson,
 )
 from checks.load_run import Measured
@@ -69,9 +70,13 @@ def _quantile(load: Summary, name: str, limits: Limits) -> Evidence:
         why = f"not measured: {reasons[0]}" if reasons else "not measured: no request was answered"
         return Evidence(f"load.{name}", f"{name} {why}", Verdict.UNKNOWN, SOURCE, limits.at, unit="ms")
     few = name == "p99" and load.samples < ENOUGH_FOR_P99
+    own_ms = own_beyond_limit_ms(load, name)
+    if own_ms is not None and figure.low is not None:
+        figure = replace(figure, low=max(0.0, figure.low - own_ms))
     return Evidence(
         id=f"load.{name}",
-        statement=_quantile_statement(load, name, figure, few=few),
+        statement=_quantile_statement(load, name, figure, few=few)
+        + ("" if own_ms is None else f"; up to {own_ms:.1f} ms of it was spent waiting on this machine"),
         verdict=_quantile_verdict(figure, objective_ms, few=few),
         source=SOURCE,
         at=limits.at,
@@ -130,7 +135,8 @@ def _validity(load: Summary, at: float) -> Evidence:
     late = "" if load.lateness_p99_ms is None else f"sent {load.lateness_p99_ms:.2f} ms late at p99, "
     own = load.own_ms
     added = "" if own is None else f", at most {own['p50']:.2f} ms of p50 and {own['p99']:.2f} ms of p99 its own"
-    used = f"{late}{load.cpu_share:.0%} of a core used{added}"
+    waited = "" if load.core_wait_ms is None else f", {load.core_wait_ms:.2f} ms waited for a core on average"
+    used = f"{late}{load.cpu_share:.0%} of a core used{added}{waited}"
     return Evidence(
         id="load.valid",
         statement=f"invalid run: {'; '.join(reasons)}" if reasons else used,

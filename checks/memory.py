@@ -121,9 +121,9 @@ class MemoryCheck(Check[MemoryParams]):
         evidence.extend(await _fragmentation(params, context, at))
         result = _result(judged, lines, notes)
         artifact = context.folder / "memory.json"
-        await asyncio.to_thread(artifact.write_text, _with_points(result, series), encoding="utf-8")
+        await asyncio.to_thread(lambda: artifact.write_text(_with_points(result, series), encoding="utf-8"))
         summary = summary_of(judged, lines)
-        charts = charts_of(judged)
+        charts = await asyncio.to_thread(charts_of, judged)
         return Outcome(_status(evidence, judged), summary, tuple(evidence), result, (artifact,), charts)
 
 

@@ -207,7 +207,7 @@ async def _server(
 ) -> tuple[Sent, list[Split]]:
     """The client's times, and what the server tells of them."""
     own = _own_metrics(params, context)
-    servers = (*((own,) if own else ()), *known_servers())
+    servers = (*((own,) if own else ()), *await asyncio.to_thread(known_servers))
     model = params.served_model or context.model.metrics.served_model or served_model(endpoint.url, endpoint.model)
     body = await known_good(endpoint)
     watching = params.observe_s > 0

@@ -140,6 +140,15 @@ ACTIONS: tuple[Action, ...] = (
         footer_rank=3,
     ),
     Action(
+        "guidance",
+        ("i",),
+        "Guidance",
+        "Opens the page on the root cause, the likeliest hypothesis or the symptom, with the tools that serve it here.",
+        target="screen.guidance",
+        label="guidance",
+        footer_rank=22,
+    ),
+    Action(
         "pin",
         ("p",),
         "Pin to the report",

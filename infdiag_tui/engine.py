@@ -6,6 +6,7 @@ A terminal that stalls blocks the screen's loop; whatever happens there, the ses
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
 import threading
@@ -23,6 +24,19 @@ log = logging.getLogger(__name__)
 
 ENGINE_FAILED = 70
 """Exit code of an engine that broke (EX_SOFTWARE of sysexits.h)."""
+
+
+SETTLED_S = 10.0
+"""By then the sources and the checks on offer have imported what they need."""
+
+
+def _spare_the_collector() -> None:
+    """Takes what is loaded by now out of the garbage collector's sight.
+
+    Modules live as long as the program. Walking theirs, a full collection takes 90 ms, in which no thread runs: neither
+    is a key answered nor a probe sent.
+    """
+    gc.freeze()
 
 
 class Engine:
@@ -165,15 +179,18 @@ class Engine:
             self._failure = StartFailure(str(error), USAGE)
             return
         self._session = session
+        _spare_the_collector()
         session.offer_checks()
         self._latest = session.snapshot()
         running = asyncio.create_task(session.run(), name="session")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         if self._stop_asked:
             self._stop.set()
+        settled = asyncio.get_running_loop().call_later(SETTLED_S, _spare_the_collector)
         while not (running.done() or stopping.done()):
             await asyncio.wait({running, stopping}, timeout=self._refresh_s, return_when=asyncio.FIRST_COMPLETED)
             self._latest = session.snapshot()
+        settled.cancel()
         session.save_now()
         stopping.cancel()
         running.cancel()

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from infdiag_tui.advice import Advice
 from infdiag_tui.auto_checks import AutoChecks
 from infdiag_tui.baselines import Baseline, BaselineFile, baseline_path
 from infdiag_tui.check_runs import CheckRuns
@@ -39,6 +40,7 @@ KNOWLEDGE = "knowledge"
 
 ASSESS_EVERY_S = 0.5
 FILL_EVERY_S = 2.0
+ADVISE_EVERY_S = 3.0
 SAVE_AFTER_S = 0.3
 """A change is on disk within a second: this pause lets keystrokes gather, the write itself takes milliseconds."""
 CLOCK_SET_S = 2.0
@@ -92,6 +94,7 @@ class Session:
         self._saved_at: float | None = None
         self._save_error = ""
         self._standing = Standing()
+        self._advice = Advice(target, self._knowledge.guidance, self._saver)
         self._unattended = asyncio.Event()
         self._export_error = ""
         self._exported_at: float | None = None
@@ -108,6 +111,7 @@ class Session:
                 group.create_task(self._keep_saving(), name="save")
                 group.create_task(self._checks.run(), name="checks")
                 group.create_task(self._check_unattended(), name="unattended checks")
+                group.create_task(self._keep_advising(), name="advice")
                 group.create_task(self._baseline.follow(self._compare_with), name="baseline")
         finally:
             self._saver.close()
@@ -190,6 +194,7 @@ class Session:
             evidence=self._evidence,
             severity=self._diagnosis.severity,
             diagnosis=self._diagnosis,
+            guidance=self._advice.view,
             clock_set_s=self._clock_set_s(),
             checks=self._checks.runs,
             offered=self._checks.offered,
@@ -251,6 +256,11 @@ class Session:
     async def _check_unattended(self) -> None:
         await self._unattended.wait()
         await AutoChecks(self._checks, lambda: self._diagnosis.next_checks).run()
+
+    async def _keep_advising(self) -> None:
+        while True:
+            await asyncio.sleep(ADVISE_EVERY_S)
+            await self._advice.follow(self.snapshot())
 
     async def _keep_assessing(self) -> None:
         fill_at = 0.0

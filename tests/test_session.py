@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -194,6 +195,18 @@ def test_an_engine_runs_a_session_on_its_own_thread_and_stops_with_everything_sa
     assert engine.stop(5.0)
     assert (tmp_path / "report.md").read_text().endswith("typed on screen\n")
     assert engine.stop(1.0)
+
+
+def test_an_engine_takes_what_it_imported_out_of_the_collectors_sight(tmp_path: Path) -> None:
+    gc.unfreeze()
+    engine = Engine(lambda: session(tmp_path))
+    engine.start()
+    try:
+        eventually_blocking(lambda: engine.snapshot() is not None)
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        assert engine.stop(10)
+        gc.unfreeze()
 
 
 def test_an_engine_that_cannot_start_says_why() -> None:

@@ -59,6 +59,7 @@ class Wire:
         loop = asyncio.get_running_loop()
         if not isinstance(loop, FineLoop):
             raise TypeError("the load generator needs its own event loop")
+        self.loop = loop
         self.connections = 0
         self._setup = setup
         self._body = b"" if setup.body is None else base64.b64decode(setup.body)

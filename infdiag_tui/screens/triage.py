@@ -297,6 +297,16 @@ class TriageScreen(Screen[None]):
             )
         )
 
+    def action_guidance(self) -> None:
+        """Opens the guidance on the hypothesis at hand."""
+        view = self.snapshot.guidance if self.snapshot is not None else None
+        if view is None:
+            self.notify("No guidance yet: no cause stands out and no symptom was seen.", markup=False)
+            return
+        from infdiag_tui.screens.guidance import GuidanceScreen
+
+        self.app.push_screen(GuidanceScreen(view, ascii_only=self._ascii_only))
+
     def action_pin(self) -> None:
         """Adds what the active panel shows to the report."""
         text = self.board.active_panel.pin_text()

@@ -11,6 +11,8 @@ import numpy as np
 OVERSAMPLING = 8
 """Frequencies tried within one independent step (1 / span): the peak is then hit to a few percent of its height."""
 MAX_FREQUENCIES = 20_000
+AS_GOOD = 0.85
+"""Share of the greatest power from which on a lower frequency is preferred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,11 @@ def rhythm(times: Sequence[float], *, shortest: float, longest: float) -> Rhythm
     frequencies = np.linspace(low, high, tried)
     phases = 2j * np.pi * np.outer(frequencies, held - held.min())
     power = np.abs(np.exp(phases).sum(axis=1)) ** 2 / count
-    best = int(np.argmax(power))
+    # Every multiple of the true frequency fits as well: the lowest that does is the rhythm itself.
+    high_enough = power >= AS_GOOD * power.max()
+    first = int(np.argmax(high_enough))
+    end = first + int(np.argmin(np.append(high_enough[first:], False)))
+    best = first + int(np.argmax(power[first:end]))
     # log1p keeps what is too small to be told from 1 - 1.
     p = -math.expm1(independent * math.log1p(-min(1.0 - 1e-300, math.exp(-float(power[best])))))
     return Rhythm(1.0 / float(frequencies[best]), min(1.0, max(0.0, p)))

@@ -25,6 +25,11 @@ FORGET_AFTER_S = 120.0
 MISSES_BEFORE_LOOKING = 3
 """Readings that may fail before its metrics are looked for anew."""
 
+FALLS_OF_SEVERAL, FALLS_WITHIN = 2, 20
+"""Counters that go back so often within so many readings are those of several processes."""
+READINGS_AFTER_A_FALL = 2
+"""Readings that are left out after one."""
+
 Process = tuple[float, ...]
 
 
@@ -107,6 +112,8 @@ class Watched:
         self._misses = 0
         self._before: OrderedDict[Process, _Round] = OrderedDict()
         self._names: dict[Process, str] = {}
+        self._readings = 0
+        self._falls: list[int] = []
 
     @property
     def found(self) -> bool:
@@ -188,11 +195,24 @@ class Watched:
         if not scrapes or seconds <= 0:
             return None
         reading = read(scrapes, self._model, seconds)
-        # Counters that went back belong to a process that began anew. How much of what they show now fell into this
-        # interval nobody can tell, least of all when several processes take turns at one address.
-        if reading.resets or not reading.tells_anything:
+        if not self._is_one_process(reading.resets) or not reading.tells_anything:
             return None
         return self._entity(process), reading, now.at
+
+    def _is_one_process(self, resets: int) -> bool:
+        """False after counters went back, until it is clear that one process began anew.
+
+        Where processes do not say when they started, several of them behind one address look like one whose counters
+        fall and leap in turn. A leap by itself cannot be told from traffic; but it comes after a fall.
+        """
+        self._readings += 1
+        if resets:
+            self._falls.append(self._readings)
+        self._falls = [one for one in self._falls if self._readings - one < FALLS_WITHIN]
+        if len(self._falls) >= FALLS_OF_SEVERAL:
+            self.reason = "several processes answer in turn: name each one's metrics in metrics.urls"
+            return False
+        return not self._falls or self._readings - self._falls[-1] > READINGS_AFTER_A_FALL
 
     def _entity(self, process: Process) -> str:
         """The place's name; with a number where several processes answer there in turn."""

@@ -71,6 +71,13 @@ def test_only_what_the_file_says_counts_as_written(tmp_path: Path) -> None:
         ('[models.m.kubernetes]\nexec_pods = "x"', ("models.m.kubernetes.exec_pods", "Did you mean 'exec_pod'?")),
         ("[threshold]\njitter_ratio = 3", ("threshold", "Did you mean 'thresholds'?")),
         ('[models.m.gpu]\nnvml = "perhaps"', ("models.m.gpu.nvml", "got 'perhaps'")),
+        (
+            '[models.m.metrics.names]\nqueue_dept = "q"',
+            ("models.m.metrics.names", "'queue_dept', which is no stage or signal", "Did you mean 'queue_depth'?"),
+        ),
+        ('[models.m.metrics.names]\npreprocess = "a b"', ("models.m.metrics.names", "'a b' is no metric")),
+        ('[models.m.metrics]\nurls = ["model:8002"]', ("models.m.metrics.urls.0", "no http:// or https:// URL")),
+        ("[models.m.metrics]\ninterval_s = 0", ("models.m.metrics.interval_s", "greater than or equal to 1")),
         ("models = 3", ("models",)),
         ("[models.m\n", ("not valid TOML", "line 1")),
     ],
