@@ -151,8 +151,8 @@ def test_a_gauge_without_a_type_and_an_untyped_number_are_left_alone() -> None:
 
 def test_a_model_label_narrows_only_where_it_has_the_models_name() -> None:
     text = timed("preprocess_seconds", labels='{model="a"}')
-    assert recognised(parse_metrics(text), "a").model_label == "model"
-    assert recognised(parse_metrics(text), "b").model_label == ""
+    assert recognised(parse_metrics(text), "a").model_labels == ("model",)
+    assert recognised(parse_metrics(text), "b").model_labels == ()
 
 
 def test_calls_with_a_status_tell_failures_of_dependencies() -> None:
