@@ -37,7 +37,8 @@ class Shot:
     """How a request ended: at `ended` (perf_counter seconds), with an empty `kind` when it was answered.
 
     `own_s` is the part of its time that may have passed in this process, at most: from the call to the write, and from
-    the earliest moment at which the reply can have been there until it was read.
+    the earliest moment at which the reply can have been there until it was read. Not known is what it added to
+    making a new connection.
     """
 
     ended: float
