@@ -42,8 +42,6 @@ from infdiag_tui.config import Endpoint, ModelConfig
 Figures = dict[str, float]
 PERCENTILES = (50, 90, 95, 99)
 TOLERANCE_SHARE, TOLERANCE_MS = 0.05, 1.0
-_MOST_SPOILED = 10
-"""Runs that may be invalid, for each that counts."""
 
 
 def ours(args: argparse.Namespace, params: LoadParams) -> tuple[Figures, Figures, list[str]]:
@@ -126,18 +124,17 @@ HEADINGS = ("", "check", "its own", "other", "apart", "")
 
 
 def compare(args: argparse.Namespace, params: LoadParams, other: Callable[[], Figures]) -> tuple[list[Row], int]:
-    """Lets both take turns; their medians, and how many runs of the check called themselves invalid and don't count."""
+    """Lets both take turns; their medians, and how many runs of the check called themselves invalid.
+
+    Those count as well: leaving out a busy machine's worst moments for one client only would flatter it.
+    """
     mine: list[Figures] = []
     added: list[Figures] = []
     theirs: list[Figures] = []
     spoiled = 0
     while len(mine) < args.rounds:
         figures, own, invalid = ours(args, params)
-        if invalid:
-            spoiled += 1
-            if spoiled > _MOST_SPOILED * args.rounds:
-                sys.exit(f"this machine is too busy to measure anything: {'; '.join(invalid)}")
-            continue
+        spoiled += bool(invalid)
         mine.append(figures)
         added.append(own)
         theirs.append(other())
@@ -193,7 +190,7 @@ def server(delay_ms: float) -> Iterator[str]:
 
 
 def both(args: argparse.Namespace) -> Iterator[tuple[str, list[Row], int]]:
-    """Each comparison: its title, its rows, and how many runs did not count."""
+    """Each comparison: its title, its rows, and how many runs called themselves invalid."""
     closed = LoadParams(requests=args.requests, concurrency=args.concurrency, alone=0)
     title = f"closed loop, {args.concurrency} at a time, {args.requests:,} requests: the check and ab"
     yield title, *compare(args, closed, lambda: ab(args))
@@ -215,8 +212,8 @@ def measure() -> list[str]:
         for title, rows, spoiled in both(args):
             busy = os.getloadavg()[1]
             lines += [
-                f"{title[:1].upper()}{title[1:]}; medians of {args.rounds} rounds in turn. {spoiled} more runs of the",
-                f"check called themselves invalid. Load average over 5 min: {busy:.1f} on {os.cpu_count()} cores.",
+                f"{title[:1].upper()}{title[1:]}; medians of {args.rounds} rounds in turn, of which the check",
+                f"called {spoiled} invalid for want of a core or late sends. Load average over 5 min: {busy:.1f} on {os.cpu_count()} cores.",
                 "",
                 *(f"| {' | '.join(cells)} |" for cells in (HEADINGS, ("---",) * 6, *(row.cells() for row in rows))),
                 "",
@@ -240,7 +237,9 @@ def show(args: argparse.Namespace) -> int:
     """Prints both comparisons; 0 when they agree."""
     agree = True
     for title, rows, spoiled in both(args):
-        print(f"\n{title}, medians of {args.rounds} rounds; {spoiled} more were invalid; load {os.getloadavg()[1]:.1f}")
+        print(
+            f"\n{title}, medians of {args.rounds} rounds; {spoiled} of the check's invalid; load {os.getloadavg()[1]:.1f}"
+        )
         for cells in (HEADINGS, *(row.cells() for row in rows)):
             print("".join(f"{cell:>10}" for cell in cells))
         agree = agree and all(row.agrees for row in rows)
