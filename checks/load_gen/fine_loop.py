@@ -21,7 +21,6 @@ class _FineSelector(selectors.EpollSelector):
         super().__init__()
         self.core_waits = CoreWaits()
         self.ready_since = self._looked = time.perf_counter()
-        self._waited_s = 0.0
 
     def close(self) -> None:
         """As the base class."""
@@ -32,7 +31,9 @@ class _FineSelector(selectors.EpollSelector):
         """As the base class, with a finer timeout; it may return early and empty-handed, which event loops bear."""
         events = super().select(0)
         waits = not events and (timeout is None or timeout > 0)
+        woke_late_s = 0.0
         if waits:
+            before = self.core_waits.so_far()
             if timeout is None:
                 events = super().select()
             elif timeout > _FINE_BELOW_S:
@@ -40,19 +41,14 @@ class _FineSelector(selectors.EpollSelector):
             else:
                 select.select([self.fileno()], [], [], timeout)
                 events = super().select(0)
+            after = self.core_waits.so_far()
+            if before is not None and after is not None:
+                woke_late_s = after.waited_s - before.waited_s
         now = time.perf_counter()
         # Had it been there when last looked for, it would have been handed out then.
-        self.ready_since = max(self._looked, now - self._waited_for_a_core_s()) if waits else self._looked
+        self.ready_since = now - woke_late_s if waits else self._looked
         self._looked = now
         return events
-
-    def _waited_for_a_core_s(self) -> float:
-        """How long this thread waited for a core since the last call: on waking up, mostly."""
-        account = self.core_waits.so_far()
-        if account is None:
-            return 0.0
-        before, self._waited_s = self._waited_s, account.waited_s
-        return account.waited_s - before
 
 
 class FineLoop(asyncio.SelectorEventLoop):

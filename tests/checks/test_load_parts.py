@@ -168,8 +168,8 @@ def test_a_late_a_busy_and_a_dropping_generator_each_make_the_run_invalid() -> N
         starved.take(slot / 10, slot / 10, Shot(slot / 10 + 0.02))
     waiting = Tally(Phase("load", 100, 10, 9.0))
     for slot in range(100):
-        waiting.take(0.0, 0.0, Shot(0.020, own_s=0.002 if slot > 40 else 0.0))
-    assert "up to 2.00 ms of p50" in invalid_reasons(waiting.summary(0.0, 1.0, IDLE, "", 0))[0]
+        waiting.take(0.0, 0.0, Shot(0.020, own_s=0.003 if slot > 40 else 0.0))
+    assert "up to 3.00 ms of p50" in invalid_reasons(waiting.summary(0.0, 1.0, IDLE, "", 0))[0]
     assert "sent late" in invalid_reasons(late.summary(0.0, 1.0, IDLE, "", 0))[0]
     assert "waited 4.00 ms" in invalid_reasons(starved.summary(0.0, 1.0, Cost(0.0, 4.0), "", 0))[0]
 
