@@ -41,7 +41,7 @@ def series(values: Sequence[float], *, every_s: float = 5.0, end: float = NOW) -
 
 
 def scene(
-    metrics: Mapping[str | tuple[str, str], SeriesView] | None = None,
+    metrics: Mapping[Any, Any] | None = None,
     replies: Iterable[Reply] = (),
     **fields: Any,
 ) -> Snapshot:
@@ -102,7 +102,7 @@ def verdict(snapshot: Snapshot, id_: str, **options: Any) -> Verdict | None:
 
 def noisy(level: float, size: int, *, seed: int = 1, spread: float = 0.2) -> list[float]:
     """Log-normal values around a level."""
-    return (level * np.random.default_rng(seed).lognormal(0.0, spread, size)).tolist()
+    return [float(value) for value in level * np.random.default_rng(seed).lognormal(0.0, spread, size)]
 
 
 def pod(name: str = "m-1", **changes: Any) -> Pod:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from infdiag_tui.model import ErrorKind, Phases, Reply, Verdict
 from tests.findings.scenes import NOW, TARGET, failed, in_order, of, one, replies, scene, verdict
 
 
-def served(count: int, *, end: float = NOW, **fields: object) -> list[Reply]:
+def served(count: int, *, end: float = NOW, **fields: Any) -> list[Reply]:
     return replies([20.0] * count, end=end, **fields)
 
 
@@ -81,7 +83,7 @@ def test_versions_side_by_side_are_skew_and_one_after_the_other_a_deployment() -
 
 
 def way(total_ms: float, **phases: float) -> list[Reply]:
-    return replies([total_ms] * 40, phases=Phases(**phases))  # type: ignore[arg-type]
+    return replies([total_ms] * 40, phases=Phases(**phases))
 
 
 def test_where_the_time_goes() -> None:

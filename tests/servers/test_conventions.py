@@ -17,7 +17,7 @@ from tests.servers.texts import SAMPLES, UNKNOWN
 def found(text: str, model: str = "") -> dict[str, str]:
     """What was recognised: metric by stage or signal."""
     server = recognised(parse_metrics(text), model)
-    parts = {part.stage: part.metric for part in server.parts}
+    parts: dict[str, str] = {part.stage: part.metric for part in server.parts}
     return {
         **parts,
         **{one.name: (*one.counter, *one.histogram, *one.gauge)[0] for one in server.signals},

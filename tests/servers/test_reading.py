@@ -75,7 +75,8 @@ def test_mlserver_with_its_http_metrics_for_the_whole_request() -> None:
     told = figures(reading(text, after, model="slow"))
     assert told["stages.inference_ms"] == pytest.approx(50)
     assert told["server.request_ms"] == pytest.approx(60)
-    assert (told["server.request_rate"], told["server.error_share"]) == (pytest.approx(1), pytest.approx(0.1))
+    assert told["server.request_rate"] == pytest.approx(1)
+    assert told["server.error_share"] == pytest.approx(0.1)
     assert told["server.in_flight"] == 9
 
 
@@ -216,7 +217,8 @@ def test_names_of_the_config_outrank_what_a_known_server_tells() -> None:
     told = figures(read([(Scrape("u", parse_metrics(text), parse_metrics(after)), servers)], "llama", 10.0))
     assert told["stages.inference_ms"] == pytest.approx(100)
     assert told["server.queue_depth"] == 99
-    assert (told["server.gc_share"], told["server.gc_pause_ms"]) == (pytest.approx(0.05), pytest.approx(100))
+    assert told["server.gc_share"] == pytest.approx(0.05)
+    assert told["server.gc_pause_ms"] == pytest.approx(100)
     assert told["server.kv_cache_share"] == pytest.approx(0.5)
     assert told["server.in_flight"] == 4, "what the config does not name is still the server's"
 

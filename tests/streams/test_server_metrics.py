@@ -20,10 +20,9 @@ from tests.streams.metrics_server import MetricsServer, Pods, pod, served, watch
 
 
 @pytest.fixture(autouse=True)
-def looks_again_soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def looks_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_watch, "LOOK_AGAIN_S", 0.2)
     monkeypatch.setattr(server_metrics, "PODS_AGAIN_S", 0.3)
-    yield
 
 
 def endpoint(server: MetricsServer, path: str = "/predict") -> Endpoint:
@@ -44,6 +43,15 @@ def counting(ms: float = 20.0, per_scrape: int = 10, start: float | None = 1.0e9
             f'app_request_duration_seconds_sum{{route="/predict"}} {n * ms / 1000}\n'
             f'app_request_duration_seconds_count{{route="/predict"}} {n}\n'
         )
+
+    return page
+
+
+def in_turn(pages: Iterator[Callable[[], str]]) -> Callable[[], str]:
+    """A page that is another one each time."""
+
+    def page() -> str:
+        return next(pages)()
 
     return page
 
@@ -146,7 +154,7 @@ async def test_counters_that_begin_anew_give_no_wild_figures() -> None:
 async def test_processes_in_turn_that_cannot_be_told_apart_give_nothing_and_it_says_so() -> None:
     turns = itertools.cycle([counting(per_scrape=1000, start=None), counting(per_scrape=1, start=None)])
     async with served() as server:
-        server.pages["/metrics"] = lambda: next(turns)()
+        server.pages["/metrics"] = in_turn(turns)
         async with watching(urls=[f"{server.base}/metrics"]) as watched:
             await watched.until_state(SourceState.UNAVAILABLE, "several processes answer in turn")
             assert not watched.values("server.request_rate")
@@ -156,7 +164,7 @@ async def test_processes_that_take_turns_at_one_address_are_told_apart() -> None
     pages = [counting(20, start=1.0), counting(200, start=2.0)]
     turns = itertools.cycle(pages)
     async with served() as server:
-        server.pages["/metrics"] = lambda: next(turns)()
+        server.pages["/metrics"] = in_turn(turns)
         async with watching(endpoint(server)) as watched:
             await watched.until(lambda: len(watched.entities()) == 3)
             named = sorted(watched.entities() - {""})
@@ -166,13 +174,12 @@ async def test_processes_that_take_turns_at_one_address_are_told_apart() -> None
 
 
 async def test_a_server_without_metrics_switches_the_source_off_and_says_why() -> None:
-    async with served() as server:
-        async with watching(endpoint(server)) as watched:
-            health = await watched.until_state(SourceState.OFF)
-            assert f"{server.base}/metrics answers with status 404" in health.reason
-            assert "metrics.urls" in health.remedy
-            server.pages["/metrics"] = counting()
-            await watched.until_state(SourceState.LIVE)
+    async with served() as server, watching(endpoint(server)) as watched:
+        health = await watched.until_state(SourceState.OFF)
+        assert f"{server.base}/metrics answers with status 404" in health.reason
+        assert "metrics.urls" in health.remedy
+        server.pages["/metrics"] = counting()
+        await watched.until_state(SourceState.LIVE)
 
 
 async def test_a_place_that_was_named_and_gives_nothing_is_a_fault() -> None:

@@ -59,7 +59,7 @@ async def test_failed_probes_are_counted_from_what_there_was_at_first_sight(tmp_
             def totals(metric: str = "pod.readiness_failures") -> list[float]:
                 return [one.value for one in watched.of(Sample) if one.key == SeriesKey(metric, "ml/a")]
 
-            await watched.until(lambda: totals())
+            await watched.until(totals)
             assert totals()[0] == 40
             await api.put_event(event("old", "a", count=43))
             await watched.until(lambda: totals()[-1] == 43)
@@ -92,7 +92,7 @@ async def test_readiness_is_a_series_of_when_it_came_and_went(tmp_path: Path) ->
             def ready() -> list[float]:
                 return [one.value for one in watched.of(Sample) if one.key == SeriesKey("pod.ready", "ml/a")]
 
-            await watched.until(lambda: ready())
+            await watched.until(ready)
             first = next(one for one in watched.of(Sample) if one.key.metric == "pod.ready")
             assert first.at == pytest.approx(1769828460.0), "it became ready before anyone looked"
             raw = pod("a", conditions=[{"type": "Ready", "status": "False"}])
