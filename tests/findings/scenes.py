@@ -41,7 +41,7 @@ def series(values: Sequence[float], *, every_s: float = 5.0, end: float = NOW) -
 
 
 def scene(
-    metrics: Mapping[str | tuple[str, str], SeriesView] | None = None,
+    metrics: Mapping[Any, Any] | None = None,
     replies: Iterable[Reply] = (),
     **fields: Any,
 ) -> Snapshot:
