@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from infdiag_tui.model import ErrorKind, ProcessState, Verdict
-from tests.findings.scenes import NOW, failed, in_order, noisy, of, one, replies, scene, series, verdict
+from tests.findings.scenes import BAD, NOW, failed, in_order, noisy, of, one, replies, scene, series, verdict
 
 PERIODIC, AFTER = "latency.spikes_periodic", "latency.after_start"
 
@@ -77,7 +77,7 @@ def with_cold(ages_s: tuple[float, ...], slow_for_s: int, *, seconds: int = 240,
 
 def test_slow_replies_right_after_starts_and_hardly_otherwise() -> None:
     ages = (200.0, 150.0, 60.0)
-    evidence = one(scene(starts(*ages), replies(with_cold(ages, 3))), AFTER)  # type: ignore[arg-type]
+    evidence = one(scene(starts(*ages), replies(with_cold(ages, 3))), AFTER)
     assert evidence.verdict is Verdict.FAIL
     assert evidence.since == pytest.approx(NOW - 200)
     assert isinstance(evidence.value, float)
@@ -88,24 +88,22 @@ def test_starts_of_pods_that_have_left_count_and_so_do_timeouts() -> None:
     cold = in_order(
         replies(noisy(20, 240)), failed(4, ErrorKind.TIMEOUT, end=NOW - 98), failed(4, ErrorKind.TIMEOUT, end=NOW - 38)
     )
-    timed_out = [one if one.ok else dataclasses.replace(one, total_ms=5000.0) for one in cold]
-    assert verdict(scene(starts(102.0, 42.0), timed_out), AFTER) is Verdict.FAIL  # type: ignore[arg-type]
+    timed_out = [each if each.ok else dataclasses.replace(each, total_ms=5000.0) for each in cold]
+    assert verdict(scene(starts(102.0, 42.0), timed_out), AFTER) is Verdict.FAIL
 
 
 def test_starts_without_slow_replies_are_well() -> None:
-    assert verdict(scene(starts(150.0, 60.0), replies(noisy(20, 240))), AFTER) is Verdict.OK  # type: ignore[arg-type]
+    assert verdict(scene(starts(150.0, 60.0), replies(noisy(20, 240))), AFTER) is Verdict.OK
 
 
 def test_replies_that_stay_slow_are_no_matter_of_the_start() -> None:
     totals = noisy(20, 120) + noisy(300, 120, seed=4)
-    found = verdict(scene(starts(120.0), replies(totals)), AFTER)  # type: ignore[arg-type]
-    assert found is not Verdict.WARN
-    assert found is not Verdict.FAIL
+    assert verdict(scene(starts(120.0), replies(totals)), AFTER) not in BAD
 
 
 def test_without_a_start_in_sight_there_is_nothing_to_say() -> None:
     assert of(scene(replies=replies(with_cold((100.0,), 5))), AFTER) == []
-    assert of(scene(starts(900.0), replies(noisy(20, 200))), AFTER) == []  # type: ignore[arg-type]
+    assert of(scene(starts(900.0), replies(noisy(20, 200))), AFTER) == []
 
 
 def test_a_process_that_was_replaced_is_a_start() -> None:
@@ -122,5 +120,5 @@ def test_chance_makes_starts_guilty_no_more_often_than_claimed() -> None:
         for place in rng.choice(240, 12, replace=False):
             totals[int(place)] = 400.0
         ages = tuple(rng.uniform(20, 220, 3))
-        fired += verdict(scene(starts(*ages), replies(totals)), AFTER) is Verdict.FAIL  # type: ignore[arg-type]
+        fired += verdict(scene(starts(*ages), replies(totals)), AFTER) is Verdict.FAIL
     assert fired <= 4  # 1.5 expected at most
