@@ -7,7 +7,7 @@ SCENARIO ?= memory-leak
 PYTEST_ARGS ?= -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench screenshots clean
+.PHONY: help demo test test-servers lint format bench screenshots clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -17,6 +17,10 @@ demo: .venv/run.stamp ## the console on an example incident (SCENARIO=memory-lea
 
 test: .venv/dev.stamp ## all tests
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-servers: .venv/dev.stamp ## the checks against real model servers, each in an environment of its own (.venv-servers)
+	$(BIN)/python -m tests.live.environments
+	$(BIN)/pytest -m live -rs --durations=3 tests/live
 
 lint: .venv/dev.stamp ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff format --check .
@@ -28,14 +32,14 @@ format: .venv/dev.stamp ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev.stamp ## measure start-up, CPU, bytes to the terminal and memory
+bench: .venv/dev.stamp ## measure start-up, CPU, bytes to the terminal, memory and the load check (beside ab and hey)
 	$(BIN)/python -m benchmarks
 
 screenshots: .venv/dev.stamp ## make the pictures of the README anew
 	$(BIN)/python -m screenshots
 
 clean: ## remove what the other targets made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-servers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "infdiag needs Python 3.11 or newer; none was found. Install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }

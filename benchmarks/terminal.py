@@ -44,6 +44,7 @@ class TerminalRun:
         os.close(secondary)
         self.bytes_read = 0
         self._cells = columns * rows
+        self._since_press = b""
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +69,25 @@ class TerminalRun:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._read(left)
+
+    def press(self, keys: str) -> None:
+        """Types characters or an escape sequence."""
+        self._since_press = b""
+        os.write(self._primary, keys.encode())
+
+    def painted_s(self, words: str, timeout_s: float) -> float | None:
+        """Seconds from now until the program has painted `words`, counted from the last key press; None: it has not.
+
+        Only words that stand in one style on one line are found, and only if they were not on the screen before.
+        """
+        began = time.perf_counter()
+        wanted = words.encode()
+        while wanted not in self._since_press:
+            left = began + timeout_s - time.perf_counter()
+            if left <= 0 or self._process.poll() is not None:
+                return None
+            self._read(left)
+        return time.perf_counter() - began
 
     def first_frame_s(self, timeout_s: float = 30.0) -> float:
         """Seconds from the command's start until it has painted a screenful (as many bytes as the screen has cells).
@@ -94,6 +114,9 @@ class TerminalRun:
     def _read(self, timeout_s: float) -> None:
         if select.select([self._primary], [], [], timeout_s)[0]:
             try:
-                self.bytes_read += len(os.read(self._primary, 65_536))
+                data = os.read(self._primary, 65_536)
             except OSError:  # the program has closed its side
                 time.sleep(min(timeout_s, 0.05))
+                return
+            self.bytes_read += len(data)
+            self._since_press += data

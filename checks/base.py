@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 from infdiag_tui.config import ModelConfig
-from infdiag_tui.model import CheckStatus, Evidence, Impact, Progress, Snapshot
+from infdiag_tui.model import CheckChart, CheckStatus, Evidence, Impact, Progress, Snapshot
 
 KNOWN_GOOD = "endpoint.body or endpoint.body_file in the config, or --body-file"
+
+BESIDE = "beside"
+"""What a parameter's `needs` extra says when it runs a command beside the model: in its container, or on its host."""
+CONTAINER = "container"
+"""The same when only a container will do."""
+
+
+Glob = Annotated[str, "a pattern for files on this machine"]
+"""A parameter's text that names files of this machine, such as `/model/*.onnx`; in the config, as a `Path`, relative to
+the file's folder."""
 
 
 class Params(BaseModel):
     """Base of every check's parameters.
 
     A field's description becomes the flag's help, the form's label and the config's documentation. A field whose
-    `json_schema_extra` has `flags` (`["-n"]`) gets these on the command line as well.
+    `json_schema_extra` has `flags` (`["-n"]`) gets these on the command line as well; one whose extra has `needs`
+    (`BESIDE` or `CONTAINER`) is greyed in the form while there is no such way.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,13 +49,14 @@ class CheckError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a check found: `summary` in one sentence, `result` JSON-able, artifacts as paths."""
+    """What a check found: `summary` in one sentence, `result` JSON-able, artifacts as paths, charts for the eyes."""
 
     status: CheckStatus
     summary: str
     evidence: tuple[Evidence, ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
     artifacts: tuple[Path, ...] = ()
+    charts: tuple[CheckChart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +112,31 @@ class Poster(Protocol):
 
 
 class Remote(Protocol):
-    """Runs a command beside the model. Implemented by the composer; a check only asks."""
+    """Runs a command beside the model. Implemented by the composer; a check only asks, and only with consent."""
+
+    @property
+    def kind(self) -> Literal["container", "host"]:
+        """A container of one of the model's pods, or the host of a server that is no pod."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """What it is called: `container server of pod scorer-1 (namespace ml)`."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """The same with its preposition."""
+        ...
 
     async def run(self, command: tuple[str, ...], *, timeout_s: float, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
-        """Exit code, standard output and standard error.
+        """Exit code, standard output and the end of standard error.
+
+        A program that is not there is exit code 127, as in a shell. The command may never see the end of `stdin`: tell
+        it the length. When this is cancelled or fails, what it started there is ended where that is possible.
 
         Raises:
-            CheckError: forbidden, no such container, no shell, or it took too long.
+            CheckError: forbidden, no such container, no way there, too much output, or it took too long.
         """
         ...
 
@@ -117,8 +147,8 @@ class CheckContext:
 
     `folder` exists and takes artifacts. `report` may be called from the event loop at any time. `confirmed`: the
     operator agreed to what `announce` says. `replicas` are the model's replicas where the cluster names them, else
-    empty. `sender` is None without an endpoint, `remote` without a way into the container. `baseline` is the file in
-    which what healthy looks like is kept.
+    empty. `sender` is None without an endpoint, `remote` without a way beside the model, and then `no_remote` says why
+    in a sentence. `baseline` is the file in which what healthy looks like is kept.
     """
 
     model_name: str
@@ -130,10 +160,25 @@ class CheckContext:
     replicas: tuple[Replica, ...] = ()
     sender: Sender | None = None
     remote: Remote | None = None
+    no_remote: str = "There is no way into the model's container: set kubernetes.selector in the config."
     baseline: Path | None = None
     user_agent: str = "infdiag"
     snapshot: Snapshot | None = None
     """The incident as observed so far; None where nothing was watched."""
+
+
+def no_way(context: CheckContext, need: str = BESIDE) -> str:
+    """Why what needs a way beside the model (`BESIDE`, `CONTAINER`) cannot be done, in a sentence; empty: it can."""
+    if context.remote is None:
+        return context.no_remote
+    if need == CONTAINER and context.remote.kind != "container":
+        return f"This reads what a container accounts for itself, and commands run {context.remote.where} instead."
+    return ""
+
+
+def place_of(context: CheckContext) -> str:
+    """Where commands beside the model run, with the preposition."""
+    return context.remote.where if context.remote is not None else "in the model's container"
 
 
 P = TypeVar("P", bound=Params)

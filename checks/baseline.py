@@ -8,6 +8,7 @@ section is absent.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pydantic import Field
 
 from checks import baseline_parts as parts
 from checks.base import Check, CheckContext, CheckError, Outcome, Params
+from checks.baseline_charts import charts_of
 from infdiag_tui.clock import utc_text
 from infdiag_tui.model import CheckStatus, Evidence, Progress, Snapshot, Verdict
 from infdiag_tui.text import one_line
@@ -72,7 +74,9 @@ class BaselineCheck(Check[BaselineParams]):
         content["findings_when_saved"] = wrong
         context.report(Progress("writing", 0.9))
         previous = await asyncio.to_thread(parts.write, target, content)
-        return _saved(target, previous, content, context.now())
+        before = {} if previous is None else await asyncio.to_thread(parts.read_previous, previous)
+        saved = _saved(target, previous, content, context.now())
+        return dataclasses.replace(saved, charts=charts_of(content, before))
 
 
 def _wrong(snapshot: Snapshot | None, documents: list[parts.Document]) -> list[str]:

@@ -224,3 +224,12 @@ def write(path: Path, content: Mapping[str, Any]) -> Path | None:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
     return previous if replaced else None
+
+
+def read_previous(path: Path) -> dict[str, Any]:
+    """The baseline that was replaced, to compare with; empty where it cannot be read. Blocking."""
+    try:
+        content = json.loads(path.read_bytes(), parse_constant=_no_constant)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

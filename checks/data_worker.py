@@ -29,6 +29,8 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 _LINE_LIMIT = 64 * 1024 * 1024
 _STDERR_KEPT = 2_000
 _LEAVES_WITHIN_S = 5.0
+_NICER = 10
+"""How much the child gives way to others on a busy machine (`nice`)."""
 
 
 async def in_child(
@@ -109,6 +111,8 @@ async def _drain(stream: asyncio.StreamReader | None, last_words: list[bytes]) -
 
 def main() -> None:
     """The child's side."""
+    # Beside a console that answers keys and streams that take times: whoever waits for this waits for seconds anyway.
+    os.nice(_NICER)
     # Whatever a library prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)

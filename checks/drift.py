@@ -10,9 +10,10 @@ from pydantic import Field
 
 from checks.base import Check, CheckContext, Outcome, Params
 from checks.data_worker import in_child
+from checks.drift_charts import charts_of
 from checks.drift_verdict import LANDSLIDE, Rule, missing_change, outside_share
-from checks.stats.psi import MODERATE
 from infdiag_tui.model import CheckStatus, Evidence, Verdict
+from infdiag_tui.stats.psi import MODERATE
 from infdiag_tui.text import one_line
 
 _WORST_SHOWN = 10
@@ -98,7 +99,7 @@ class DriftCheck(Check[DriftParams]):
             "threshold": params.threshold,
             "rule": rule.words(),
         }
-        return Outcome(status, _summary(found), evidence, result)
+        return Outcome(status, _summary(found), evidence, result, charts=charts_of(found, rule))
 
 
 def _summary(found: dict[str, Any]) -> str:

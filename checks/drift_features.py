@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from checks.stats.chi_square import chi_square_test, smallest_detectable_variation
-from checks.stats.ks import ks_test, smallest_detectable_d
-from checks.stats.psi import psi, psi_of_counts
 from checks.tables import Array, Column, Kind
+from infdiag_tui.stats.chi_square import chi_square_test, smallest_detectable_variation
+from infdiag_tui.stats.ks import ks_test, smallest_detectable_d
+from infdiag_tui.stats.psi import psi, psi_of_counts
 from infdiag_tui.text import one_line
 
 CATEGORY_LIMIT = 10_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from checks.stats.benjamini_hochberg import adjust
-from checks.stats.psi import MAJOR
+from infdiag_tui.stats.benjamini_hochberg import adjust
+from infdiag_tui.stats.psi import MAJOR
 
 STRICTER = 10
 """Missing values and ranges must be significant at a tenth of the threshold: together with the distributions they are

@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import Field
 
 from checks import infrastructure_cgroup as cgroup
-from checks.base import Check, CheckContext, CheckError, Outcome, Params
+from checks.base import CONTAINER, Check, CheckContext, CheckError, Outcome, Params, no_way, place_of
+from checks.infrastructure_charts import use_charts
 from checks.infrastructure_logs import group
 from checks.infrastructure_red import red_rows
 from checks.infrastructure_rows import EVICTING, use_rows
@@ -35,7 +36,9 @@ class InfrastructureParams(Params):
     """How far to look."""
 
     in_pod: bool = Field(
-        False, description="Also read the container's cgroup by exec: CPU throttling, OOM kills, pressure."
+        False,
+        description="Also read the container's cgroup by exec: CPU throttling, OOM kills, pressure.",
+        json_schema_extra={"needs": CONTAINER},
     )
     throttled_share: float = Field(
         0.05, gt=0, le=1, description="Share of CPU periods with throttling that is a finding."
@@ -58,9 +61,7 @@ class InfrastructureCheck(Check[InfrastructureParams]):
         """The watched sources, and the way into the container where it is asked for."""
         if context.snapshot is None:
             return "Nothing is being watched: give kubernetes.selector, gpu.dcgm_url or logs.files in the config."
-        if params.in_pod and context.remote is None:
-            return "There is no way into the model's container: give kubernetes.selector in the config."
-        return ""
+        return no_way(context, CONTAINER) if params.in_pod else ""
 
     def impact_of(self, params: InfrastructureParams) -> Impact:
         """Only reading the cgroup enters the container."""
@@ -68,8 +69,8 @@ class InfrastructureCheck(Check[InfrastructureParams]):
 
     def announce(self, params: InfrastructureParams, context: CheckContext) -> str:
         """What it will do."""
-        del params, context
-        return "Reads five small files of /sys/fs/cgroup inside the model's container with head."
+        del params
+        return f"Reads a few small files of /sys/fs/cgroup with head, {place_of(context)}."
 
     async def run(self, params: InfrastructureParams, context: CheckContext) -> Outcome:
         """Lays the snapshot out."""
@@ -78,26 +79,30 @@ class InfrastructureCheck(Check[InfrastructureParams]):
             raise CheckError("nothing is being watched")
         context.report(Progress("grouping error lines", 0.1))
         groups = await asyncio.to_thread(group, snapshot.logs.errors)
-        container = None
+        container, place = None, ""
         if params.in_pod and context.remote is not None:
+            place = context.remote.place
             context.report(Progress("reading the container's cgroup", 0.6))
             container = await cgroup.read(context.remote)
-        result: dict[str, Any] = printable_json(_result(snapshot, groups, container))
+        result: dict[str, Any] = printable_json(_result(snapshot, groups, container, place))
         if not (result["use"] or result["red"] or snapshot.logs.total or container):
             return Outcome(CheckStatus.SKIPPED, _unseen(snapshot), result=result)
         evidence = (
             *_watched(snapshot),
             *_logs(groups, snapshot),
             *_nodes(snapshot),
-            *_container(container, params, context.now()),
+            *_container(container, place_of(context), params, context.now()),
         )
-        return Outcome(_status(evidence), _summary(evidence, result), evidence, result)
+        charts = use_charts(result["use"])
+        return Outcome(_status(evidence), _summary(evidence, result), evidence, result, charts=charts)
 
 
-def _result(snapshot: Snapshot, groups: list[dict[str, Any]], container: cgroup.Cgroup | None) -> dict[str, Any]:
+def _result(
+    snapshot: Snapshot, groups: list[dict[str, Any]], container: cgroup.Cgroup | None, place: str
+) -> dict[str, Any]:
     account = None
     if container is not None:
-        account = {**dataclasses.asdict(container), "throttled_share": container.throttled_share}
+        account = {"place": place, **dataclasses.asdict(container), "throttled_share": container.throttled_share}
     return {
         "at": snapshot.at,
         "use": [row.as_dict() for row in use_rows(snapshot)],
@@ -202,7 +207,7 @@ def _nodes(snapshot: Snapshot) -> Iterator[Evidence]:
     )
 
 
-def _container(found: cgroup.Cgroup | None, params: InfrastructureParams, at: float) -> Iterator[Evidence]:
+def _container(found: cgroup.Cgroup | None, where: str, params: InfrastructureParams, at: float) -> Iterator[Evidence]:
     if found is None:
         return
     limits = (
@@ -211,7 +216,7 @@ def _container(found: cgroup.Cgroup | None, params: InfrastructureParams, at: fl
             found.throttled_share,
             params.throttled_share,
             "throttled_share",
-            "of its CPU periods were cut",
+            "of the CPU periods were cut",
         ),
         ("cpu_pressure", found.cpu_pressure, params.pressure_share, "pressure_share", "of 10 s waited for a CPU"),
         (
@@ -227,7 +232,7 @@ def _container(found: cgroup.Cgroup | None, params: InfrastructureParams, at: fl
             continue
         yield Evidence(
             id=f"infrastructure.{name}",
-            statement=f"In the model's container {value:.1%} {words}",
+            statement=f"{value:.1%} {words} {where}",
             verdict=Verdict.WARN if value > limit else Verdict.OK,
             source=SOURCE,
             at=at,
@@ -241,7 +246,7 @@ def _container(found: cgroup.Cgroup | None, params: InfrastructureParams, at: fl
         killed = found.oom_kills
         yield Evidence(
             id="infrastructure.oom_kills",
-            statement=f"{killed} processes in the model's container were killed for memory since it started",
+            statement=f"{killed} processes were killed for memory {where} since it started",
             verdict=Verdict.FAIL if killed else Verdict.OK,
             source=SOURCE,
             at=at,

@@ -47,7 +47,7 @@ async def read(remote: Remote) -> Cgroup:
     words = ("head", "-n", "30", *FILES, *OLD_FILES)
     code, stdout, _ = await remote.run(words, timeout_s=TIMEOUT_S)
     if code in (126, 127):
-        raise CheckError("the model's container has no program `head`, so its cgroup cannot be read")
+        raise CheckError(f"there is no program `head` {remote.where}, so its cgroup cannot be read")
     # Files that this kernel lacks are complained about and make the exit code 1; the others are there all the same.
     return parse(stdout.decode("utf-8", "replace"))
 

@@ -12,9 +12,10 @@ from checks.base import Check, CheckContext, Outcome, Params
 from checks.data_worker import in_child
 from checks.drift import measure
 from checks.drift_verdict import Rule
-from checks.stats.psi import MODERATE
+from checks.labels_charts import charts_of
 from infdiag_tui.clock import utc_text
 from infdiag_tui.model import CheckStatus, Evidence, Verdict
+from infdiag_tui.stats.psi import MODERATE
 
 _SIGNIFICANT_Z = 1.96
 
@@ -82,7 +83,7 @@ class LabelsCheck(Check[LabelsParams]):
             status = CheckStatus.FAIL
         bad = [one for one in evidence if one.verdict in {Verdict.FAIL, Verdict.WARN}]
         summary = "; ".join(one.statement for one in bad or evidence[:2]) + "."
-        return Outcome(status, summary, evidence, found)
+        return Outcome(status, summary, evidence, found, charts=charts_of(found))
 
 
 def _words(found: dict[str, Any], value: float) -> str:

@@ -14,9 +14,9 @@ from checks.base import CheckError
 from checks.drift_features import NotComparable, compare
 from checks.drift_verdict import Rule, judge
 from checks.predictions_compare import CLASS_LIMIT, USUAL_NAMES, truth
-from checks.stats.page_hinkley import limit_for, page_hinkley
 from checks.tables import Array, Column, Kind, Report, Table, open_table
 from checks.tables_time import unix_times
+from infdiag_tui.stats.page_hinkley import limit_for, page_hinkley
 
 LABEL_NAMES = ("label", "outcome", "target", "actual", "y_true")
 RELATIVE_RISE = 0.10

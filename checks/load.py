@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from checks.base import KNOWN_GOOD, Check, CheckContext, CheckError, Outcome
+from checks.load_charts import charts_of
 from checks.load_evidence import Limits, evidence_of, milliseconds
 from checks.load_gen.child import Generator
 from checks.load_gen.job import QUANTILES, Summary
@@ -90,6 +91,7 @@ class LoadCheck(Check[LoadParams]):
             evidence=evidence,
             result=_result(params, measured),
             artifacts=artifacts,
+            charts=charts_of(measured, endpoint.objective_p99_ms),
         )
 
 
@@ -182,6 +184,9 @@ def _figures(summary: Summary) -> dict[str, Any]:
         "dropped": summary.dropped,
         "generator_cpu_share": summary.cpu_share,
         "generator_core_wait_ms": summary.core_wait_ms,
+        "generator_own_ms": {**(summary.own_ms or {}), "mean": summary.own_mean_ms},
+        "generator_turnaround_ms": summary.turnaround_ms,
+        "generator_own_share": summary.own_share,
         "connections_opened": summary.connections,
     }
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from checks.load_gen.job import Figure, Summary
-from checks.load_judge import ENOUGH_FOR_P99, RISK, chance_of_none_alone, error_verdict, invalid_reasons, wilson
+from checks.load_judge import (
+    ENOUGH_FOR_P99,
+    LATENESS_SHARE,
+    RISK,
+    chance_of_none_alone,
+    error_verdict,
+    invalid_reasons,
+    own_beyond_limit_ms,
+    wilson,
+)
 from checks.load_run import Measured
 from infdiag_tui.model import Evidence, Verdict
 
@@ -61,9 +70,13 @@ def _quantile(load: Summary, name: str, limits: Limits) -> Evidence:
         why = f"not measured: {reasons[0]}" if reasons else "not measured: no request was answered"
         return Evidence(f"load.{name}", f"{name} {why}", Verdict.UNKNOWN, SOURCE, limits.at, unit="ms")
     few = name == "p99" and load.samples < ENOUGH_FOR_P99
+    own_ms = own_beyond_limit_ms(load, name)
+    if own_ms is not None and figure.low is not None:
+        figure = replace(figure, low=max(0.0, figure.low - own_ms))
     return Evidence(
         id=f"load.{name}",
-        statement=_quantile_statement(load, name, figure, few=few),
+        statement=_quantile_statement(load, name, figure, few=few)
+        + ("" if own_ms is None else f"; up to {own_ms:.1f} ms of it was spent waiting on this machine"),
         verdict=_quantile_verdict(figure, objective_ms, few=few),
         source=SOURCE,
         at=limits.at,
@@ -102,6 +115,8 @@ def _throughput(load: Summary, at: float) -> Evidence:
     statement = f"{load.throughput_rps:.1f} good replies/s over {load.elapsed_s:.1f} s"
     if reasons:
         statement = f"at least {statement}: {reasons[0]}"
+    elif load.own_share > LATENESS_SHARE:
+        statement = f"at least {statement}: up to {load.own_share:.0%} of the workers' time was the generator's own"
     return Evidence(
         id="load.throughput",
         statement=statement,
@@ -118,9 +133,13 @@ def _throughput(load: Summary, at: float) -> Evidence:
 def _validity(load: Summary, at: float) -> Evidence:
     reasons = invalid_reasons(load)
     late = "" if load.lateness_p99_ms is None else f"sent {load.lateness_p99_ms:.2f} ms late at p99, "
+    own = load.own_ms
+    added = "" if own is None else f", at most {own['p50']:.2f} ms of p50 and {own['p99']:.2f} ms of p99 its own"
+    waited = "" if load.core_wait_ms is None else f", {load.core_wait_ms:.2f} ms waited for a core on average"
+    used = f"{late}{load.cpu_share:.0%} of a core used{added}{waited}"
     return Evidence(
         id="load.valid",
-        statement=f"invalid run: {'; '.join(reasons)}" if reasons else f"{late}{load.cpu_share:.0%} of a core used",
+        statement=f"invalid run: {'; '.join(reasons)}" if reasons else used,
         verdict=Verdict.WARN if reasons else Verdict.OK,
         source=SOURCE,
         at=at,

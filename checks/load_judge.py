@@ -9,6 +9,7 @@ from infdiag_tui.model import Verdict
 
 LATENESS_MS = 1.0
 LATENESS_SHARE = 0.05
+"""What this machine may add to a quantile: 1 ms, or this share of it. Agreement with other clients is held to it."""
 CPU_SHARE = 0.8
 ENOUGH_FOR_P99 = 500
 """Below this the rank interval of p99 is open upwards or spans most of the tail."""
@@ -21,8 +22,9 @@ def invalid_reasons(summary: Summary) -> tuple[str, ...]:
     """Why the figures say more about this machine than about the server; empty for a valid run.
 
     Limits: the generator's lateness p99 above 1 ms and above 5 % of p50 (in an open loop), more than 80 % of a
-    core, its mean wait for a core above what lateness may be (a closed loop has no schedule to be late on),
-    arrivals dropped, or failures of this machine's own.
+    core, its mean wait for a core above what lateness may be (a closed loop has no schedule to be late on), replies
+    that may have waited in it so long that p50 is wrong by more than 1 ms and more than 5 %, arrivals dropped, or
+    failures of this machine's own.
     """
     reasons: list[str] = []
     late_ms, wait_ms = summary.lateness_p99_ms, summary.core_wait_ms
@@ -33,6 +35,9 @@ def invalid_reasons(summary: Summary) -> tuple[str, ...]:
         reasons.append(f"the generator sent late (p99 {late_ms:.2f} ms, allowed {limit_ms:.2f} ms)")
     if wait_ms is not None and wait_ms > limit_ms:
         reasons.append(f"this machine is busy: the generator waited {wait_ms:.2f} ms for a core on average")
+    own_ms = own_beyond_limit_ms(summary, "p50")
+    if own_ms is not None:
+        reasons.append(f"replies waited in the generator: up to {own_ms:.2f} ms of p50 (allowed {limit_ms:.2f} ms)")
     if summary.cpu_share > CPU_SHARE:
         reasons.append(
             f"the generator used {summary.cpu_share:.0%} of a core (allowed {CPU_SHARE:.0%}), and measured itself"
@@ -42,6 +47,14 @@ def invalid_reasons(summary: Summary) -> tuple[str, ...]:
     if summary.errors.get(LOCAL):
         reasons.append(f"{summary.errors[LOCAL]} requests failed on this machine ({summary.examples[LOCAL]})")
     return tuple(reasons)
+
+
+def own_beyond_limit_ms(summary: Summary, name: str) -> float | None:
+    """How much of a quantile may be the generator's own, where that is more than 1 ms and more than 5 %; else None."""
+    if summary.latency_ms is None or summary.own_ms is None:
+        return None
+    own_ms = summary.own_ms[name]
+    return own_ms if own_ms > max(LATENESS_MS, LATENESS_SHARE * summary.latency_ms[name].value) else None
 
 
 def wilson(failed: int, total: int) -> tuple[float, float]:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from checks.base import Check, CheckContext, CheckError, Outcome, Params
-from checks.memory_parts.growth import Growth, Judgement, Series, judge
+from checks.base import CONTAINER, Check, CheckContext, CheckError, Outcome, Params, no_way, place_of
+from checks.memory_parts.charts import charts_of
 from checks.memory_parts.python_lines import GrownLine, grown, lines_now
 from checks.memory_parts.sources import (
     ContainerSource,
@@ -27,6 +27,7 @@ from checks.memory_parts.sources import (
 )
 from checks.memory_parts.words import evidence_of, fragmentation_evidence, summary_of
 from infdiag_tui.model import CheckStatus, Evidence, Impact, Progress, Verdict
+from infdiag_tui.stats.growth import Growth, Judgement, Series, judge
 from infdiag_tui.text import one_line
 
 _METRIC = "process_resident_memory_bytes"
@@ -43,7 +44,9 @@ class MemoryParams(Params):
     metrics_url: str = Field("", description="A metrics page with the server's memory.")
     metric: str = Field(_METRIC, description="The metric there, in bytes.")
     dcgm_url: str = Field("", description="A dcgm exporter's metrics; empty: gpu.dcgm_url of the config.")
-    in_pod: bool = Field(False, description="Read the container's control group, by exec.")
+    in_pod: bool = Field(
+        False, description="Read the container's control group, by exec.", json_schema_extra={"needs": CONTAINER}
+    )
     file: Path | None = Field(
         None, description="A CSV or JSONL file with time (seconds) and bytes, instead of watching."
     )
@@ -70,16 +73,14 @@ class MemoryCheck(Check[MemoryParams]):
     name = "memory"
     title = "Memory growth"
     step = 0
-    impact = Impact.READ_ONLY
+    impact = Impact.EXEC
     symptoms = ("oom",)
     params = MemoryParams
 
     def missing(self, params: MemoryParams, context: CheckContext) -> str:
-        """Something must tell the memory; exec needs consent."""
-        if params.in_pod and context.remote is None:
-            return "--in-pod needs a way into the container: kubernetes.selector in the config."
-        if params.in_pod and not context.confirmed:
-            return "--in-pod runs cat in the model's container. Agree with --yes."
+        """Something must tell the memory."""
+        if params.in_pod and (lacking := no_way(context, CONTAINER)):
+            return lacking
         if bool(params.allocated_metric) != bool(params.reserved_metric):
             return "Fragmentation needs both --allocated-metric and --reserved-metric."
         host, gpu = context.model.host, context.model.gpu
@@ -88,6 +89,17 @@ class MemoryCheck(Check[MemoryParams]):
         if params.file is None and not params.in_pod and not local and not (by_url and context.sender):
             return "No memory to watch: --pid, --process, --metrics-url, --dcgm-url, --file, or host.pid in the config."
         return ""
+
+    def impact_of(self, params: MemoryParams) -> Impact:
+        """Only reading the control group enters the container."""
+        return Impact.EXEC if params.in_pod else Impact.READ_ONLY
+
+    def announce(self, params: MemoryParams, context: CheckContext) -> str:
+        """What it will do."""
+        return (
+            f"Reads two small files of /sys/fs/cgroup with cat every {params.interval_s:g} s for {params.duration_s:g} "
+            f"s, {place_of(context)}."
+        )
 
     async def run(self, params: MemoryParams, context: CheckContext) -> Outcome:
         """Reads until the time is over, then judges each series."""
@@ -109,9 +121,10 @@ class MemoryCheck(Check[MemoryParams]):
         evidence.extend(await _fragmentation(params, context, at))
         result = _result(judged, lines, notes)
         artifact = context.folder / "memory.json"
-        await asyncio.to_thread(artifact.write_text, _with_points(result, series), encoding="utf-8")
+        await asyncio.to_thread(lambda: artifact.write_text(_with_points(result, series), encoding="utf-8"))
         summary = summary_of(judged, lines)
-        return Outcome(_status(evidence, judged), summary, tuple(evidence), result, (artifact,))
+        charts = await asyncio.to_thread(charts_of, judged)
+        return Outcome(_status(evidence, judged), summary, tuple(evidence), result, (artifact,), charts)
 
 
 async def _sources(params: MemoryParams, context: CheckContext) -> list[Source]:

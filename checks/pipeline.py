@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import orjson
 from pydantic import Field
 
-from checks.base import KNOWN_GOOD, Check, CheckContext, CheckError, Outcome, Params
+from checks.base import KNOWN_GOOD, Check, CheckContext, CheckError, Glob, Outcome, Params
 from checks.cases import DEFAULT_TOLERANCE, has_known_good, known_good, load_cases, read_entries
 from checks.pipeline_findings import Code, Golden, Held, conclude
 from checks.pipeline_golden import run_golden
@@ -40,7 +40,7 @@ class PipelineParams(Params):
     pipeline: str = Field("", description="The preprocessing code to run them through, as module:function.")
     workdir: Path = Field(Path(), description="Folder that the module is imported from.")
     python: str = Field("", description="Python that has the pipeline's packages; default: infdiag's own.")
-    code: tuple[str, ...] = Field((), description="Code and config files (globs) to compare with the baseline.")
+    code: tuple[Glob, ...] = Field((), description="Code and config files (globs) to compare with the baseline.")
     abs_tolerance: float = Field(DEFAULT_TOLERANCE.absolute, ge=0, description="Features may differ by this much,")
     rel_tolerance: float = Field(DEFAULT_TOLERANCE.relative, ge=0, description="and by this share (0.01 is 1 %).")
     timeout_s: float = Field(120.0, gt=0, description="Seconds for all golden vectors together.")

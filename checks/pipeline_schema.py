@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from checks.base import CheckError
 from checks.cases import read_bytes
 from checks.json_compare import shown
-from checks.stats.wilson import wilson
 from infdiag_tui.model import Verdict
+from infdiag_tui.stats.wilson import wilson
 from infdiag_tui.text import clean, one_line
 
 RANGE_SHARE = 0.01

@@ -12,9 +12,10 @@ from checks.base import Check, CheckContext, Outcome, Params
 from checks.data_worker import in_child
 from checks.drift import measure
 from checks.drift_verdict import LANDSLIDE, Rule
-from checks.stats.means import WARNING
-from checks.stats.psi import MODERATE
+from checks.predictions_charts import charts_of
 from infdiag_tui.model import CheckStatus, Evidence, Verdict
+from infdiag_tui.stats.means import WARNING
+from infdiag_tui.stats.psi import MODERATE
 
 NAN_SHARE = 0.01
 """From this share of outputs that are no number on the check fails, where history had significantly fewer."""
@@ -96,7 +97,7 @@ class PredictionsCheck(Check[PredictionsParams]):
             **{name: found[name] for name in ("column", "distribution", "classes", "current", "historical")},
             "calibration": found["calibration"],
         }
-        return Outcome(_status(evidence, found, params), _summary(evidence), evidence, result)
+        return Outcome(_status(evidence, found, params), _summary(evidence), evidence, result, charts=charts_of(found))
 
 
 def _status(evidence: tuple[Evidence, ...], found: dict[str, Any], params: PredictionsParams) -> CheckStatus:

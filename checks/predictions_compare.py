@@ -12,10 +12,11 @@ import numpy as np
 from checks.base import CheckError
 from checks.drift_features import NotComparable, compare, counts_of
 from checks.drift_verdict import Rule, judge
-from checks.stats.calibration import calibration
-from checks.stats.chi_square import chi_square_test
-from checks.stats.means import mean_shift
+from checks.histogram import histogram
 from checks.tables import Array, Column, Kind, Report, Table, open_table
+from infdiag_tui.stats.calibration import calibration
+from infdiag_tui.stats.chi_square import chi_square_test
+from infdiag_tui.stats.means import mean_shift
 
 CLASS_LIMIT = 50
 """Outputs with no more different values than this are classes, whose shares are told."""
@@ -50,6 +51,7 @@ def compare_outputs(
         "distribution": judge([figures], Rule(**rule))[0],
         "mean_shift": None if shift is None else {**asdict(shift), "beyond_chance": shift.beyond_chance},
         "classes": _classes(first, second),
+        "histogram": [] if old is None or new is None else histogram(_finite(old), _finite(new)),
         "current": {"path": current, **_health(second, now)},
         "historical": {"path": historical, **_health(first, before)},
         "nan_p_value": _nan_p_value(first, second),

@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from checks.base import Check, CheckContext, CheckError, Outcome, Params
+from checks.base import BESIDE, Check, CheckContext, CheckError, Outcome, Params, no_way, place_of
 from checks.printable_json import printable_json
 from checks.profile_parts import pyspy, server
+from checks.profile_parts.charts import charts_of
 from checks.profile_parts.launch import run_beside, run_here
 from checks.profile_parts.verdicts import SOURCE, judge
 from infdiag_tui.model import CheckStatus, Evidence, Impact, Verdict
@@ -49,7 +50,9 @@ class ProfileParams(Params):
         False, description="Allow a model file to run code while it is loaded; without it only weights are read."
     )
     python: str = Field("", description="The Python that has torch or onnxruntime and the model's code.")
-    in_pod: bool = Field(False, description="Run inside the model's container instead of here.")
+    in_pod: bool = Field(
+        False, description="Run inside the model's container instead of here.", json_schema_extra={"needs": BESIDE}
+    )
     pid: int | None = Field(None, gt=0, description="Sample this Python process with py-spy instead.")
     seconds: float = Field(10.0, ge=1, le=600, description="How long py-spy samples.")
     server: Literal["", "vllm", "sglang"] = Field(
@@ -76,8 +79,8 @@ class ProfileCheck(Check[ProfileParams]):
         """The model, process or server to profile, and the way to it."""
         if not (params.source or params.pid or params.server):
             return "Nothing to profile: give --source (checks.profile.source in the config), --pid or --server."
-        if params.in_pod and context.remote is None:
-            return "There is no way into the model's container: give kubernetes.selector in the config."
+        if params.in_pod and (lacking := no_way(context)):
+            return lacking
         if params.server and (context.sender is None or context.model.endpoint is None):
             return "No model server is known: give endpoint.url in the config."
         if params.server and context.model.endpoint is not None and _body_missing(context):
@@ -94,8 +97,7 @@ class ProfileCheck(Check[ProfileParams]):
 
     def announce(self, params: ProfileParams, context: CheckContext) -> str:
         """What it will do, with the cost to production."""
-        del context
-        place = "in the model's container" if params.in_pod else "on this machine"
+        place = place_of(context) if params.in_pod else "on this machine"
         if params.server:
             return (
                 f"Sends {2 * params.requests} known-good requests, half of them with the {params.server} server's "
@@ -132,7 +134,8 @@ async def _model(params: ProfileParams, context: CheckContext) -> Outcome:
     artifacts = await asyncio.to_thread(_keep_table, answer, context.folder)
     result = _arranged(answer)
     evidence = judge(result, params, context.now())
-    return Outcome(_status(evidence), _summary(result, evidence), evidence, result, artifacts)
+    charts = charts_of("Operators by their own time", result["typical_shares"] or {}, evidence, params.top_share)
+    return Outcome(_status(evidence), _summary(result, evidence), evidence, result, artifacts, charts)
 
 
 def _keep_table(answer: dict[str, Any], folder: Path) -> tuple[Path, ...]:
@@ -223,7 +226,9 @@ async def _process(params: ProfileParams, pid: int, context: CheckContext) -> Ou
     )
     status = CheckStatus.WARN if heavy else CheckStatus.OK
     result = {"kind": "py-spy", "pid": pid, "seconds": params.seconds, **found}
-    return Outcome(status, evidence.statement + ".", (evidence,), result, (path,))
+    shares = {str(one["name"]): float(one["self_share"]) for one in found["functions"]}
+    charts = charts_of("Functions by the stack samples they were running in", shares, (evidence,), params.top_share)
+    return Outcome(status, evidence.statement + ".", (evidence,), result, (path,), charts)
 
 
 async def _server(params: ProfileParams, context: CheckContext) -> Outcome:

@@ -26,10 +26,14 @@ async def run_check(check: Check[Any], params: Params, context: CheckContext) ->
     lacking = check.missing(params, context)
     if lacking:
         return result(CheckStatus.SKIPPED, lacking)
-    if check.impact_of(params) is not Impact.READ_ONLY and not context.confirmed:
+    impact = check.impact_of(params)
+    if impact is not Impact.READ_ONLY and not context.confirmed:
         return result(
             CheckStatus.SKIPPED, f"Not run without consent: {check.announce(params, context)} Agree with --yes."
         )
+    if impact is not Impact.EXEC:
+        # It was not asked whether it may run a command beside the model: then it can not.
+        context = dataclasses.replace(context, remote=None)
     try:
         outcome = await check.run(params, context)
     except CheckError as error:
@@ -38,5 +42,11 @@ async def run_check(check: Check[Any], params: Params, context: CheckContext) ->
         # A defect of one check must not take the console along; the incident's log has the details.
         log.exception("check %s failed", check.name)
         return result(CheckStatus.ERROR, f"unexpected {type(error).__name__}: {error}")
-    done = result(outcome.status, outcome.summary, evidence=outcome.evidence, result=outcome.result)
-    return dataclasses.replace(done, artifacts=tuple(str(path) for path in outcome.artifacts))
+    return result(
+        outcome.status,
+        outcome.summary,
+        evidence=outcome.evidence,
+        result=outcome.result,
+        artifacts=tuple(str(path) for path in outcome.artifacts),
+        charts=outcome.charts,
+    )

@@ -13,9 +13,9 @@ from checks.base import Answer, Outcome
 from checks.cases import Case, Mode, judge, label_of
 from checks.json_compare import Comparison, Ignored, compare
 from checks.json_path import PathError, find, has_wildcard, parse_path
-from checks.stats.rank_interval import rank_interval
-from checks.stats.wilson import wilson
-from infdiag_tui.model import CheckStatus, Evidence, Verdict
+from infdiag_tui.model import Axis, Bar, BarChart, CheckChart, CheckStatus, Evidence, Quantity, Verdict
+from infdiag_tui.stats.rank_interval import rank_interval
+from infdiag_tui.stats.wilson import wilson
 from infdiag_tui.text import one_line
 
 SOURCE = "shadow"
@@ -132,7 +132,17 @@ def conclude(pairs: Sequence[Pairs], min_agreement: float, shadow_url: str, at: 
     order = (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)
     bad = [one.statement for verdict in order for one in evidence if one.verdict is verdict]
     summary = bad[0] if bad else ". ".join(one.statement for one in evidence)
-    return Outcome(status, one_line(summary), tuple(evidence), _result(pairs, evidence, shadow_url))
+    result = _result(pairs, evidence, shadow_url)
+    return Outcome(status, one_line(summary), tuple(evidence), result, charts=_charts(result["latency_ms"]))
+
+
+def _charts(latency_ms: dict[str, Any]) -> tuple[CheckChart, ...]:
+    """Both sides' latency, where both answered."""
+    production, shadow = latency_ms["production"], latency_ms["shadow"]
+    if production is None or shadow is None:
+        return ()
+    bars = tuple(Bar(name, (shadow[name], production[name])) for name in ("median", "max"))
+    return (BarChart("Latency", Axis("latency", Quantity.MILLISECONDS), bars, ("shadow", "production")),)
 
 
 def _agreement(pairs: Sequence[Pairs], min_agreement: float, at: float) -> list[Evidence]:

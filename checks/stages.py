@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from checks.base import Check, CheckContext, CheckError, Outcome, Params, Sender
+from checks.base import BESIDE, Check, CheckContext, CheckError, Outcome, Params, Sender, no_way, place_of
 from checks.stages_parts import server_metrics, server_timing
-from checks.stages_parts.adapters import configured, known_servers, named_stage
-from checks.stages_parts.figures import Split, Stage
+from checks.stages_parts.charts import charts_of
+from checks.stages_parts.figures import Split
 from checks.stages_parts.judging import (
-    SPECIFICATION,
     Judged,
-    Limits,
     client_result,
     judge,
     read_baseline,
@@ -25,14 +24,16 @@ from checks.stages_parts.judging import (
     verdict_of,
 )
 from checks.stages_parts.pipeline import run_pipeline
-from checks.stages_parts.sending import Sent, known_good, model_in, send
+from checks.stages_parts.sending import Sent, known_good, send
 from checks.stages_parts.spans import read_spans
 from infdiag_tui.config.schema import Endpoint
 from infdiag_tui.model import Impact, Progress
+from infdiag_tui.servers.adapters import ChoiceError, Server, configured, known_servers, named_stage
+from infdiag_tui.servers.places import served_model
+from infdiag_tui.servers.stages import BASELINE_RATIO, QUEUE_SHARE, TYPICAL_MS, Stage, limits_by
 from infdiag_tui.text import clean, one_line
 
 _MAX_REPLICAS = 20
-_TYPICAL = {"preprocess": "preprocess_max_ms", "inference": "inference_max_ms", "postprocess": "postprocess_max_ms"}
 
 
 class StagesParams(Params):
@@ -66,13 +67,28 @@ class StagesParams(Params):
     pipeline_input: Path | None = Field(None, description="A JSON file with its input; empty: the known-good input.")
     pipeline_timeout_s: float = Field(120, gt=0, le=3600, description="Seconds that all its runs may take.")
     python: str = Field("", description="The Python that has the pipeline's packages; empty: this one.")
-    in_pod: bool = Field(False, description="Run the pipeline in the model's container.")
-    preprocess_max_ms: float = Field(10, gt=0, description="Typical preprocessing takes no longer.")
-    inference_max_ms: float = Field(100, gt=0, description="Typical inference takes no longer (10 to 100 ms).")
-    postprocess_max_ms: float = Field(10, gt=0, description="Typical postprocessing takes no longer.")
-    network_max_ms: float = Field(5, gt=0, description="A typical network takes no longer.")
-    queue_max_share: float = Field(0.5, gt=0, le=1, description="Share of the server's time that may be queueing.")
-    baseline_ratio: float = Field(2.0, gt=1, description="So many times the baseline is too slow.")
+    in_pod: bool = Field(
+        False, description="Run the pipeline in the model's container.", json_schema_extra={"needs": BESIDE}
+    )
+    preprocess_max_ms: float = Field(
+        TYPICAL_MS["preprocess"], gt=0, description="Typical preprocessing takes no longer."
+    )
+    inference_max_ms: float = Field(
+        TYPICAL_MS["inference"], gt=0, description="Typical inference takes no longer (10 to 100 ms)."
+    )
+    postprocess_max_ms: float = Field(
+        TYPICAL_MS["postprocess"], gt=0, description="Typical postprocessing takes no longer."
+    )
+    serialization_max_ms: float = Field(
+        TYPICAL_MS["serialization"],
+        gt=0,
+        description="Typical reading of requests and writing of replies takes no longer.",
+    )
+    network_max_ms: float = Field(TYPICAL_MS["network"], gt=0, description="A typical network takes no longer.")
+    queue_max_share: float = Field(
+        QUEUE_SHARE, gt=0, le=1, description="Share of the server's time that may be queueing."
+    )
+    baseline_ratio: float = Field(BASELINE_RATIO, gt=1, description="So many times the baseline is too slow.")
 
     @field_validator("stage", "span", mode="before")
     @classmethod
@@ -87,17 +103,17 @@ class StagesCheck(Check[StagesParams]):
     name = "stages"
     title = "Stages of a request"
     step = 3
-    impact = Impact.READ_ONLY
+    impact = Impact.EXEC
     symptoms = ("slow-inference", "latency-variance")
     params = StagesParams
 
     def missing(self, params: StagesParams, context: CheckContext) -> str:
         """Without an endpoint it can only read spans or run a pipeline."""
         endpoint = context.model.endpoint
-        if params.in_pod and context.remote is None:
-            return "--in-pod needs a way into the container: kubernetes.selector in the config."
-        if params.in_pod and not context.confirmed:
-            return "--in-pod runs Python in the model's container. Agree with --yes."
+        if params.in_pod and not params.pipeline:
+            return "--in-pod is for a pipeline: name it with --pipeline module:object."
+        if params.in_pod and (lacking := no_way(context)):
+            return lacking
         if params.pipeline and params.pipeline_input is None and (endpoint is None or _without_input(endpoint)):
             return "No input for the pipeline: endpoint.body in the config, --body-file or --pipeline-input."
         if params.pipeline or params.spans_file is not None:
@@ -106,12 +122,21 @@ class StagesCheck(Check[StagesParams]):
             return "No server to ask: endpoint.url in the config, --endpoint, --spans-file or --pipeline."
         return ""
 
+    def impact_of(self, params: StagesParams) -> Impact:
+        """Only a pipeline beside the model touches production."""
+        return Impact.EXEC if params.in_pod else Impact.READ_ONLY
+
+    def announce(self, params: StagesParams, context: CheckContext) -> str:
+        """What it will do."""
+        return (
+            f"Imports {params.pipeline} into a Python process of its own and runs it "
+            f"{params.warmup + params.requests} times, {place_of(context)}: this takes the memory and the compute of "
+            "one more copy. Nothing is left behind."
+        )
+
     async def run(self, params: StagesParams, context: CheckContext) -> Outcome:
         """Gathers every means' figures, judges them and says which are missing and how to get them."""
-        named: dict[str, Stage] = {}
-        for choice in params.span:
-            stage, name = named_stage(choice, "--span")
-            named[name] = stage
+        named = _named_spans(params.span)
         baseline_ms = await asyncio.to_thread(read_baseline, context.baseline)
         sent = Sent()
         splits: list[Split] = []
@@ -124,14 +149,38 @@ class StagesCheck(Check[StagesParams]):
             splits.insert(0, await asyncio.to_thread(read_spans, params.spans_file, named))
         if not any(split.figures for split in splits):
             raise CheckError(_nothing(params, splits, sent))
-        limits = _limits(params, baseline_ms)
+        limits = limits_by(params.model_dump(include=params.model_fields_set), baseline_ms)
         judged = await asyncio.to_thread(judge, splits, sent.client_ms, limits, context.now())
         result = _result(judged, splits, sent)
         artifact = context.folder / "stages.json"
         await asyncio.to_thread(artifact.write_text, json.dumps(result, indent=2), encoding="utf-8")
         return Outcome(
-            verdict_of(judged), summary_of(judged), tuple(item.evidence for item in judged), result, (artifact,)
+            verdict_of(judged),
+            summary_of(judged),
+            tuple(item.evidence for item in judged),
+            result,
+            (artifact,),
+            charts_of(judged, baseline_ms),
         )
+
+
+def _named_spans(choices: Iterable[str]) -> dict[str, Stage]:
+    named: dict[str, Stage] = {}
+    for choice in choices:
+        try:
+            stage, name = named_stage(choice, "--span")
+        except ChoiceError as error:
+            raise CheckError(str(error)) from error
+        named[name] = stage
+    return named
+
+
+def _own_metrics(params: StagesParams, context: CheckContext) -> Server | None:
+    """The metrics that the operator named, for this check or for the model as such."""
+    try:
+        return configured(params.stage or context.model.metrics.choices, params.stage_unit)
+    except ChoiceError as error:
+        raise CheckError(str(error)) from error
 
 
 async def _pipeline(params: StagesParams, context: CheckContext) -> Split:
@@ -157,9 +206,9 @@ async def _server(
     params: StagesParams, context: CheckContext, endpoint: Endpoint, sender: Sender, named: dict[str, Stage]
 ) -> tuple[Sent, list[Split]]:
     """The client's times, and what the server tells of them."""
-    own = configured(params.stage, params.stage_unit)
-    servers = (*((own,) if own else ()), *known_servers())
-    model = params.served_model or model_in(endpoint)
+    own = _own_metrics(params, context)
+    servers = (*((own,) if own else ()), *await asyncio.to_thread(known_servers))
+    model = params.served_model or context.model.metrics.served_model or served_model(endpoint.url, endpoint.model)
     body = await known_good(endpoint)
     watching = params.observe_s > 0
     if params.warmup and not watching:
@@ -229,8 +278,9 @@ async def _observe(seconds: float, context: CheckContext) -> None:
 
 def _unanswered(sent: Sent, endpoint: Endpoint) -> CheckError:
     reason = sent.failures[-1] if sent.failures else "no answer"
+    stop = "" if reason.endswith((".", "?")) else "."
     return CheckError(
-        one_line(clean(f"{endpoint.url} answered none of {len(sent.failures)} known-good requests: {reason}.")),
+        one_line(clean(f"{endpoint.url} answered none of {len(sent.failures)} known-good requests: {reason}{stop}")),
         unreachable=True,
     )
 
@@ -252,19 +302,6 @@ def _nothing(params: StagesParams, splits: list[Split], sent: Sent) -> str:
             " --stage, or give --spans-file or --pipeline."
         ),
         500,
-    )
-
-
-def _limits(params: StagesParams, baseline_ms: dict[str, float]) -> Limits:
-    keys = {**_TYPICAL, "network": "network_max_ms"}
-    return Limits(
-        typical_ms={stage: getattr(params, key) for stage, key in keys.items()},
-        sources={
-            stage: f"setting {key}" if key in params.model_fields_set else SPECIFICATION for stage, key in keys.items()
-        },
-        queue_share=params.queue_max_share,
-        baseline_ms=baseline_ms,
-        baseline_ratio=params.baseline_ratio,
     )
 
 

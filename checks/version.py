@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from checks.base import Check, CheckContext, CheckError, Outcome, Params, Replica
+from checks.base import BESIDE, Check, CheckContext, CheckError, Glob, Outcome, Params, Replica, no_way, place_of
 from checks.version_baseline import baseline_versions
-from checks.version_files import ModelFile, container_files, local_files
+from checks.version_files import ModelFile, local_files, remote_files
 from checks.version_findings import SERVICE, Asked, Findings, conclude
-from checks.version_sources import Source, ask, model_name, sources_for
-from infdiag_tui.model import Progress
+from checks.version_sources import Asker
+from infdiag_tui.model import Impact, Progress
 
 _AT_ONCE = 8
 _HASH_TIMEOUT_S = 300.0
@@ -28,8 +28,12 @@ class VersionParams(Params):
         "", description="Kind of model server; empty: found out."
     )
     model: str = Field("", description="The model's name at the server; default: endpoint.model, or from the URL.")
-    file: tuple[str, ...] = Field((), description="Model files on this machine (globs such as /model/*.onnx).")
-    pod_file: tuple[str, ...] = Field((), description="Model files in the model's container (globs); asks first.")
+    file: tuple[Glob, ...] = Field((), description="Model files on this machine (globs such as /model/*.onnx).")
+    pod_file: tuple[str, ...] = Field(
+        (),
+        description="Model files in the model's container, or on its host (globs); asks first.",
+        json_schema_extra={"needs": BESIDE},
+    )
     max_age_days: float | None = Field(None, gt=0, description="A model file older than this is a warning.")
     max_bytes: int = Field(20_000_000_000, ge=1, description="Larger files are not hashed.")
     repeat: int = Field(5, ge=1, le=100, description="How often to ask the service, which may balance over replicas.")
@@ -42,32 +46,47 @@ class VersionCheck(Check[VersionParams]):
     name: ClassVar[str] = "version"
     title: ClassVar[str] = "Model version, digests and files"
     step: ClassVar[int] = 5
+    impact: ClassVar[Impact] = Impact.EXEC
     symptoms: ClassVar[tuple[str, ...]] = ("wrong-predictions", "accuracy-drop", "intermittent-failures")
     params: ClassVar[type[Params]] = VersionParams
 
     def missing(self, params: VersionParams, context: CheckContext) -> str:
         """A server, replicas or files."""
+        if params.pod_file:
+            return no_way(context)
         has_server = context.sender is not None and context.model.endpoint is not None
-        has_pods = bool(context.replicas) or (context.remote is not None and bool(params.pod_file))
-        if has_server or has_pods or params.file:
+        if has_server or context.replicas or params.file:
             return ""
         return (
             "No model server to ask and no model file to look at: set endpoint.url in the config, or give "
             "--endpoint URL or --file GLOB."
         )
 
+    def impact_of(self, params: VersionParams) -> Impact:
+        """Only files beside the model need a command there."""
+        return Impact.EXEC if params.pod_file else Impact.READ_ONLY
+
+    def announce(self, params: VersionParams, context: CheckContext) -> str:
+        """What it will do, with the cost to production."""
+        return (
+            f"Reads {' '.join(params.pod_file)} with sh, stat, md5sum and sha256sum, {place_of(context)}: a large file "
+            "keeps one CPU and the disk busy for a while. Nothing is written."
+        )
+
     async def run(self, params: VersionParams, context: CheckContext) -> Outcome:
         """Asks every replica, then reads the files."""
         asked = await _ask_all(params, context)
-        files, notes = await _files(params, context)
+        files, notes, unreachable = await _files(params, context)
         before: frozenset[str] = frozenset()
         if context.baseline is not None:
             before = await asyncio.to_thread(baseline_versions, context.baseline)
         findings = Findings(params, asked, files, notes, context.now(), before)
         if not findings.anything:
             errors = [one.stated.error for one in asked if one.stated.error]
+            if notes and not errors:
+                raise CheckError("; ".join(notes), unreachable=unreachable)
             raise CheckError(
-                f"no version was found: {errors[0] if errors else '; '.join(notes) or 'no file matches --file'}; "
+                f"no version was found: {errors[0] if errors else 'no file matches --file'}; "
                 "set endpoint.health_url, --server, --model or --file",
                 unreachable=bool(asked) and all(one.stated.unreachable for one in asked),
             )
@@ -79,39 +98,32 @@ async def _ask_all(params: VersionParams, context: CheckContext) -> list[Asked]:
     sender, endpoint = context.sender, context.model.endpoint
     if sender is None or endpoint is None:
         return [Asked(replica.name, digest=replica.digest) for replica in context.replicas]
-    model = model_name(endpoint, params.model)
-    sources = sources_for(endpoint, params.server, model)
-    if params.server and not model and sources[0].needs_model:
-        raise CheckError(f"the model's name is needed to ask a {params.server} server; give --model NAME")
+    asker = Asker(sender, endpoint, params.server, params.model, timeout_s=params.timeout_s)
     asked: list[Asked] = []
     for _ in range(params.repeat):
         context.report(Progress("asking the service"))
-        stated = await ask(sender, endpoint, sources, model, timeout_s=params.timeout_s)
-        asked.append(Asked(SERVICE, "", stated, endpoint.url))
-        if not stated.versions:
+        asked.append(Asked(SERVICE, "", await asker.ask(), endpoint.url))
+        if not asked[-1].stated.versions:
             break
-        # Versions from different places of a server could not be compared.
-        sources = [one for one in sources if one.name == stated.source]
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def ask_replica(replica: Replica, sources: list[Source]) -> Asked:
+    async def ask_replica(replica: Replica) -> Asked:
         async with slots:
             context.report(Progress(f"asking {replica.name}"))
-            stated = await ask(sender, endpoint, sources, model, replica.url, timeout_s=params.timeout_s)
-            return Asked(replica.name, replica.digest, stated, replica.url)
+            return Asked(replica.name, replica.digest, await asker.ask(replica.url), replica.url)
 
     waiting = list(context.replicas)
-    while waiting and len(sources) > 1:
-        asked.append(await ask_replica(waiting.pop(0), sources))
-        sources = [one for one in sources if one.name == asked[-1].stated.source] or sources
+    while waiting and not asker.settled:
+        asked.append(await ask_replica(waiting.pop(0)))
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(ask_replica(one, sources)) for one in waiting]
+        tasks = [group.create_task(ask_replica(one)) for one in waiting]
     return asked + [task.result() for task in tasks]
 
 
-async def _files(params: VersionParams, context: CheckContext) -> tuple[list[ModelFile], list[str]]:
-    """Files here and in the container, and why some could not be looked at."""
+async def _files(params: VersionParams, context: CheckContext) -> tuple[list[ModelFile], list[str], bool]:
+    """Files here and beside the model, why some could not be looked at, and whether their place was out of reach."""
     notes: list[str] = []
+    unreachable = False
     files: list[ModelFile] = []
     if params.file:
         files = await local_files(
@@ -120,22 +132,21 @@ async def _files(params: VersionParams, context: CheckContext) -> tuple[list[Mod
         if not files:
             notes.append(f"no file matches --file {' '.join(params.file)}")
     if not params.pod_file:
-        return files, notes
+        return files, notes, unreachable
     if context.remote is None:
-        notes.append("files in the container were not read: there is no way into it (set kubernetes in the config)")
-    elif not context.confirmed:
-        notes.append("files in the container were not read: that runs sh, md5sum and sha256sum there; agree with --yes")
+        notes.append(context.no_remote)
+        return files, notes, unreachable
+    context.report(Progress(f"hashing files {context.remote.where}"))
+    try:
+        inside = await remote_files(context.remote, params.pod_file, _HASH_TIMEOUT_S)
+    except CheckError as error:
+        notes.append(str(error))
+        unreachable = error.unreachable
     else:
-        context.report(Progress("hashing files in the container"))
-        try:
-            inside = await container_files(context.remote, params.pod_file, _HASH_TIMEOUT_S)
-        except CheckError as error:
-            notes.append(str(error))
-        else:
-            files += inside
-            if not inside:
-                notes.append(f"no file in the container matches --pod-file {' '.join(params.pod_file)}")
-    return files, notes
+        files += inside
+        if not inside:
+            notes.append(f"no file {context.remote.where} matches --pod-file {' '.join(params.pod_file)}")
+    return files, notes, unreachable
 
 
 CHECK = VersionCheck()

@@ -1,4 +1,4 @@
-"""Model files: their timestamps, sizes and hashes, on this machine or in the model's container."""
+"""Model files: their timestamps, sizes and hashes, on this machine, in the model's container or on its host."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ModelFile:
 
     path: str
     place: str
-    """`local` or `container`."""
+    """`local`, `container` or `host`."""
     size_bytes: int | None = None
     modified_at: float | None = None
     md5: str = ""
@@ -100,8 +100,8 @@ def _file(path: Path, max_bytes: int, stop: threading.Event) -> ModelFile:
     return ModelFile(shown, "local", size, modified, md5.hexdigest(), sha256.hexdigest(), note)
 
 
-async def container_files(remote: Remote, patterns: Sequence[str], timeout_s: float) -> list[ModelFile]:
-    """The same in the model's container.
+async def remote_files(remote: Remote, patterns: Sequence[str], timeout_s: float) -> list[ModelFile]:
+    """The same beside the model.
 
     Raises:
         CheckError: it could not be run there.
@@ -109,11 +109,12 @@ async def container_files(remote: Remote, patterns: Sequence[str], timeout_s: fl
     code, out, said = await remote.run(("sh", "-c", REMOTE_SCRIPT, "sh", *patterns), timeout_s=timeout_s)
     if code:
         reason = one_line(clean(said.decode("utf-8", "replace"))) or f"exit code {code}"
-        raise CheckError(f"model files in the container cannot be read: {reason}")
-    return [file for line in out.decode("utf-8", "replace").splitlines()[:MAX_FILES] if (file := _remote_file(line))]
+        raise CheckError(f"model files {remote.where} cannot be read: {reason}")
+    lines = out.decode("utf-8", "replace").splitlines()[:MAX_FILES]
+    return [file for line in lines if (file := _remote_file(line, remote.kind))]
 
 
-def _remote_file(line: str) -> ModelFile | None:
+def _remote_file(line: str, place: str) -> ModelFile | None:
     parts = line.split("\t", 3)
     if len(parts) != 4:
         return None
@@ -121,7 +122,7 @@ def _remote_file(line: str) -> ModelFile | None:
     modified, _, size = about.partition(":")
     return ModelFile(
         one_line(clean(path)),
-        "container",
+        place,
         int(size) if size.isdecimal() else None,
         float(modified) if modified.isdecimal() else None,
         md5 if _is_hash(md5, 32) else "",

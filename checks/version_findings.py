@@ -238,7 +238,8 @@ def _file_evidence(findings: Findings) -> Iterator[Evidence]:
             here[name] = one
         elif name in here and here[name].sha256 and one.sha256:
             same = here[name].sha256 == one.sha256
-            text = f"{name} in the container {'is' if same else 'is not'} the file on this machine"
+            place = "on the model's host" if one.place == "host" else "in the container"
+            text = f"{name} {place} {'is' if same else 'is not'} the file on this machine"
             verdict = Verdict.OK if same else Verdict.FAIL
             yield _make(findings, "file_mismatch", verdict, text, subject=name, value=not same)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from checks.base import Answer, Sender
+from checks.base import Answer, CheckError, Sender
+from checks.cases import has_known_good, known_good
 from infdiag_tui.config import Endpoint, Protocol
 from infdiag_tui.text import clean, one_line
 
@@ -107,10 +109,6 @@ def _openai(document: Any) -> Stated:
     return Stated(names, model=_word(_get(entries[0], "id")) if entries else "")
 
 
-def _server_version(document: Any) -> str:
-    return _word(_get(document, "version"))
-
-
 SOURCES = (
     Source("health", "/health", _health),
     Source("v2", "/v2/models/{model}", _v2),
@@ -125,6 +123,9 @@ SOURCES = (
 Open Inference Protocol (model metadata), TensorFlow Serving (model status, REST), TorchServe (management API), TGI
 (`/info`), SGLang (`/get_model_info`), vLLM and other OpenAI-style servers (`/v1/models`; `/version`).
 """
+REPLY = "reply"
+"""The source of a version that stands in the reply to the known-good input."""
+
 _FIRST = {Protocol.V2: ("v2",), Protocol.OPENAI: ("tgi", "sglang", "vllm"), Protocol.JSON: ("health",)}
 _SERVER_VERSION = {"vllm": "/version"}
 
@@ -165,27 +166,81 @@ def url_of(source: Source, endpoint: Endpoint, base_url: str, model: str) -> str
     return urlunsplit((base.scheme, netloc, prefix + path, query, ""))
 
 
-async def ask(
-    sender: Sender, endpoint: Endpoint, sources: Sequence[Source], model: str, base_url: str = "", *, timeout_s: float
-) -> Stated:
-    """What the server states at the first of these sources that names a version; else why there is none."""
-    errors: list[tuple[str, Answer]] = []
-    for source in sources:
-        url = url_of(source, endpoint, base_url, model)
-        answer = await sender.get(url, timeout_s=timeout_s)
-        if answer.ok:
-            stated = source.read(answer.body)
-            if stated.versions:
-                server = stated.server
-                if source.name in _SERVER_VERSION:
-                    at = Source(source.name, _SERVER_VERSION[source.name], source.read)
-                    more = await sender.get(url_of(at, endpoint, base_url, model), timeout_s=timeout_s)
-                    server = _server_version(more.body) if more.ok else ""
-                return Stated(stated.versions, server, source.name, stated.model)
-        errors.append((urlsplit(url).path, answer))
-        if answer.status is None and source.port is None:
-            return Stated(error=answer.error, unreachable=True)  # the others are on the same server
-    return Stated(error=one_line("; ".join(_whys(errors)), 300))
+class Asker:
+    """Asks a service and its replicas, all at the same place: versions from different places cannot be compared."""
+
+    def __init__(self, sender: Sender, endpoint: Endpoint, server: str, model: str, *, timeout_s: float) -> None:
+        """`server` is the value of `--server`, empty when it is to be found out.
+
+        Raises:
+            CheckError: that server's metadata endpoint needs the model's name, which is unknown.
+        """
+        self._sender = sender
+        self._endpoint = endpoint
+        self._model = model_name(endpoint, model)
+        self._timeout_s = timeout_s
+        self._sources = sources_for(endpoint, server, self._model)
+        self._may_send = server in ("", "v2") and has_known_good(endpoint)
+        self._settled = len(self._sources) == 1 and not self._may_send
+        if server and not self._model and self._sources[0].needs_model:
+            raise CheckError(f"the model's name is needed to ask a {server} server; give --model NAME")
+
+    @property
+    def settled(self) -> bool:
+        """True once one place is left to ask."""
+        return self._settled
+
+    async def ask(self, base_url: str = "") -> Stated:
+        """What the server states at the first place that names a version, else why there is none.
+
+        The metadata endpoints come first. Then a known-good input is sent, whose reply states a version in the Open
+        Inference Protocol: of MLServer it is the only place.
+        """
+        stated = await self._at_metadata(base_url)
+        if not stated.versions and self._may_send and not stated.unreachable:
+            stated = await self._in_reply(base_url, stated.error)
+        if stated.versions:
+            self._sources = [one for one in self._sources if one.name == stated.source]
+            self._may_send = stated.source == REPLY
+            self._settled = True
+        return stated
+
+    async def _at_metadata(self, base_url: str) -> Stated:
+        errors: list[tuple[str, Answer]] = []
+        for source in self._sources:
+            url = url_of(source, self._endpoint, base_url, self._model)
+            answer = await self._sender.get(url, timeout_s=self._timeout_s)
+            if answer.ok:
+                stated = source.read(answer.body)
+                if stated.versions:
+                    server = stated.server or await self._server_version(source, base_url)
+                    return Stated(stated.versions, server, source.name, stated.model)
+            errors.append((urlsplit(url).path, answer))
+            if answer.status is None and source.port is None:
+                return Stated(error=answer.error, unreachable=True)  # the others are on the same server
+        return Stated(error=one_line("; ".join(_whys(errors)), 300))
+
+    async def _server_version(self, source: Source, base_url: str) -> str:
+        if source.name not in _SERVER_VERSION:
+            return ""
+        at = Source(source.name, _SERVER_VERSION[source.name], source.read)
+        answer = await self._sender.get(url_of(at, self._endpoint, base_url, self._model), timeout_s=self._timeout_s)
+        return _word(_get(answer.body, "version")) if answer.ok else ""
+
+    async def _in_reply(self, base_url: str, before: str) -> Stated:
+        try:
+            case = await asyncio.to_thread(known_good, self._endpoint)
+        except CheckError as error:
+            return Stated(error=one_line(f"{before}; {error}", 400))
+        answer = await self._sender.predict(
+            None if case is None else case.input, base_url=base_url, timeout_s=self._timeout_s
+        )
+        version = _word(answer.model_version) if answer.ok else ""
+        if version:
+            return Stated((version,), source=REPLY)
+        why = "states no version" if answer.ok else clean(answer.error).partition(": ")[0]
+        parts = filter(None, (before, f"the reply to the known-good input: {why}"))
+        return Stated(error=one_line("; ".join(parts), 400), unreachable=answer.status is None)
 
 
 def _whys(errors: list[tuple[str, Answer]]) -> Iterator[str]:

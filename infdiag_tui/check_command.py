@@ -14,8 +14,8 @@ from checks.base import Check, Params
 from checks.running import run_check
 from infdiag_tui import exit_codes
 from infdiag_tui.check_context import check_context
-from infdiag_tui.headless import evidence_fields
 from infdiag_tui.model import CheckResult, CheckStatus, Progress, Verdict
+from infdiag_tui.report.document import evidence_fields
 from infdiag_tui.targets import Target
 from infdiag_tui.text import one_line
 

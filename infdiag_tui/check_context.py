@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
-
-import platformdirs
 
 from checks.base import CheckContext, Replica
 from infdiag_tui import __version__
+from infdiag_tui.baselines import baseline_path
 from infdiag_tui.check_ports import EndpointSender, open_sender
 from infdiag_tui.clock import SystemClock
-from infdiag_tui.model import Heartbeat, Pod, Progress, Snapshot
+from infdiag_tui.model import PROBLEM_STATES, Heartbeat, Pod, Progress, Snapshot
+from infdiag_tui.remote.way import Way, way_beside
+from infdiag_tui.servers.places import replica_base
 from infdiag_tui.streams.base import SourceError, StreamContext
 from infdiag_tui.streams.cluster import build as build_cluster
 from infdiag_tui.targets import Target
 
 LIST_WITHIN_S = 15.0
-_BASELINES = "baselines"
 
 
 @asynccontextmanager
@@ -47,15 +46,20 @@ async def check_context(
     """
     context = StreamContext(clock=SystemClock(), user_agent=f"infdiag/{__version__}")
     snapshot = await _watched(target, folder, context, report, watch_s) if watch_s > 0 else None
-    replicas = await _replicas(target, context, say)
-    endpoint = target.model.endpoint
-    made = _context(target, folder, context, replicas)
-    made = dataclasses.replace(made, report=report, confirmed=confirmed, snapshot=snapshot)
-    if endpoint is None:
+    pods, unknown = await _pods(target, context)
+    if unknown:
+        say(f"the replicas are unknown: {unknown}")
+    way = way_beside(target, context, pods, unknown)
+    made = dataclasses.replace(
+        _context(target, folder, context, pods, way), report=report, confirmed=confirmed, snapshot=snapshot
+    )
+    async with AsyncExitStack() as stack:
+        if way.remote is not None:
+            stack.push_async_callback(way.remote.aclose)
+        if target.model.endpoint is not None:
+            sender = await stack.enter_async_context(open_sender(target.model.endpoint, context.user_agent))
+            made = dataclasses.replace(made, sender=sender)
         yield made
-        return
-    async with open_sender(endpoint, context.user_agent) as sender:
-        yield dataclasses.replace(made, sender=sender)
 
 
 async def _watched(
@@ -86,32 +90,39 @@ async def _watched(
 def looking_context(target: Target, folder: Path, snapshot: Snapshot) -> CheckContext:
     """A context for asking what checks lack, made from what is known so far; nothing may be run with it."""
     context = StreamContext(clock=SystemClock(), user_agent=f"infdiag/{__version__}")
-    made = _context(target, folder, context, _reached(target, snapshot.pods))
-    made = dataclasses.replace(made, snapshot=snapshot)
+    health = snapshot.sources.get("pods")
+    unknown = "none has been seen yet; wait for the cluster's answer"
+    if health is not None and health.state in PROBLEM_STATES:
+        unknown = f"{health.reason}. {health.remedy}"
+    way = way_beside(target, context, snapshot.pods, unknown)
+    made = dataclasses.replace(_context(target, folder, context, snapshot.pods, way), snapshot=snapshot)
     endpoint = target.model.endpoint
-    # A sender opens nothing before it is first used.
+    # A sender opens nothing before it is first used, nor does the way beside the model.
     return made if endpoint is None else dataclasses.replace(made, sender=EndpointSender(endpoint, context.user_agent))
 
 
-def _context(target: Target, folder: Path, context: StreamContext, replicas: tuple[Replica, ...]) -> CheckContext:
+def _context(target: Target, folder: Path, context: StreamContext, pods: Sequence[Pod], way: Way) -> CheckContext:
     return CheckContext(
         model_name=target.model_name,
         model=target.model,
         folder=folder,
         now=context.clock.now,
         report=lambda _: None,
-        replicas=replicas,
-        baseline=platformdirs.user_state_path("infdiag") / _BASELINES / f"{_file_name(target.model_name)}.json",
+        replicas=_reached(target, pods),
+        remote=way.remote,
+        no_remote=way.lacking,
+        baseline=baseline_path(target.model_name),
         user_agent=context.user_agent,
     )
 
 
-async def _replicas(target: Target, context: StreamContext, say: Callable[[str], None]) -> tuple[Replica, ...]:
-    """The model's pods, each with the URL that reaches it alone; empty without a cluster."""
+async def _pods(target: Target, context: StreamContext) -> tuple[tuple[Pod, ...], str]:
+    """The model's pods, none without a cluster; and why they could not be had."""
     if target.model.kubernetes is None:
-        return ()
+        return (), ""
     stream = build_cluster(target.model, context)[0]
     found: dict[str, Pod] = {}
+    unknown = ""
     try:
         async with asyncio.timeout(LIST_WITHIN_S), aclosing(cast("Any", stream.observe())) as observations:
             async for observation in observations:
@@ -120,29 +131,18 @@ async def _replicas(target: Target, context: StreamContext, say: Callable[[str],
                 elif isinstance(observation, Heartbeat) and found:
                     break  # the list has come whole; what follows are changes
     except SourceError as error:
-        say(f"the replicas are unknown: {error.reason}. {error.remedy}")
+        unknown = f"{error.reason}. {error.remedy}"
     except TimeoutError:
         if not found:
-            say(f"the replicas are unknown: the cluster named no pod within {LIST_WITHIN_S:.0f} s")
-    return _reached(target, found.values())
+            unknown = f"the cluster named no pod within {LIST_WITHIN_S:.0f} s"
+    return tuple(found.values()), unknown
 
 
 def _reached(target: Target, pods: Iterable[Pod]) -> tuple[Replica, ...]:
     endpoint = target.model.endpoint
-    scheme = urlsplit(endpoint.url).scheme if endpoint else "http"
-    port = urlsplit(endpoint.url).port if endpoint else None
-    return tuple(replica for pod in pods if (replica := _replica(pod, scheme, port)) is not None)
+    found = ((pod, replica_base(pod, endpoint.url if endpoint else "")) for pod in pods)
+    return tuple(Replica(pod.name, base, _digest(pod)) for pod, base in found if base is not None)
 
 
-def _replica(pod: Pod, scheme: str, service_port: int | None) -> Replica | None:
-    ports = [port for container in pod.containers for port in container.ports]
-    port = service_port if service_port in ports else next(iter(ports), None)
-    if not pod.pod_ip or port is None:
-        return None
-    host = f"[{pod.pod_ip}]" if ":" in pod.pod_ip else pod.pod_ip
-    digest = next((container.digest for container in pod.containers if container.digest), "")
-    return Replica(pod.name, f"{scheme}://{host}:{port}", digest)
-
-
-def _file_name(name: str) -> str:
-    return "".join(char if char.isalnum() or char in "._-" else "-" for char in name)[:80] or "model"
+def _digest(pod: Pod) -> str:
+    return next((container.digest for container in pod.containers if container.digest), "")

@@ -25,9 +25,17 @@ class FormError(Exception):
         self.problems = dict(problems)
 
 
-def form_fields(params: type[Params], configured: Mapping[str, Any]) -> tuple[FormField, ...]:
-    """One field per parameter, with what the config says in place."""
-    return tuple(_field(name, info, configured) for name, info in params.model_fields.items())
+def form_fields(
+    params: type[Params], configured: Mapping[str, Any], lacking: Mapping[str, str] | None = None
+) -> tuple[FormField, ...]:
+    """One field per parameter, with what the config says in place.
+
+    Args:
+        params: the check's model.
+        configured: the check's section of the config.
+        lacking: why something that a field may need (its `needs` extra) is not there, by that need.
+    """
+    return tuple(_field(name, info, configured, lacking or {}) for name, info in params.model_fields.items())
 
 
 def read_form(params: type[Params], configured: Mapping[str, Any], values: Mapping[str, str]) -> Params:
@@ -62,12 +70,14 @@ def read_form(params: type[Params], configured: Mapping[str, Any], values: Mappi
     return read
 
 
-def _field(name: str, info: FieldInfo, configured: Mapping[str, Any]) -> FormField:
+def _field(name: str, info: FieldInfo, configured: Mapping[str, Any], lacking: Mapping[str, str]) -> FormField:
     annotation = plain_annotation(info.annotation)
     kind, choices = _kind(annotation)
     default = "" if info.is_required() else _text(kind, info.get_default(call_default_factory=True))
     value = _text(kind, configured[name]) if name in configured else ""
-    return FormField(name, info.description or "", kind, value, default, choices)
+    extra = info.json_schema_extra
+    need = str(extra.get("needs", "")) if isinstance(extra, Mapping) else ""
+    return FormField(name, info.description or "", kind, value, default, choices, lacking.get(need, ""))
 
 
 def _kind(annotation: Any) -> tuple[FieldKind, tuple[str, ...]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from checks.base import Check, CheckContext
+from checks.base import BESIDE, CONTAINER, Check, CheckContext, no_way
+from infdiag_tui.check_config import configured
 from infdiag_tui.check_form import FormError, form_fields, read_form
-from infdiag_tui.model import OfferedCheck
+from infdiag_tui.model import Impact, OfferedCheck
 from infdiag_tui.targets import Target
 from infdiag_tui.text import clean, one_line
 
@@ -21,23 +22,29 @@ def offer(checks: Iterable[Check[Any]], target: Target, context: CheckContext) -
 
 
 def _offered(check: Check[Any], target: Target, context: CheckContext) -> OfferedCheck:
-    configured: Mapping[str, Any] = target.model.checks.get(check.name, {})
+    given = configured(check, target)
+    missing, impact = _looked_at(check, given, target, context)
+    lacking = {need: one_line(clean(no_way(context, need)), _ABOUT) for need in (BESIDE, CONTAINER)}
     return OfferedCheck(
         name=check.name,
         title=one_line(check.title),
         about=one_line((check.__doc__ or check.title).split("\n\n")[0], _ABOUT),
         impact=check.impact,
         step=check.step,
+        configured_impact=impact,
         first=bool(target.symptom) and target.symptom in check.symptoms,
-        missing=one_line(clean(_missing(check, configured, target, context)), _ABOUT),
-        fields=form_fields(check.params, configured),
+        missing=one_line(clean(missing), _ABOUT),
+        fields=form_fields(check.params, given, lacking),
     )
 
 
-def _missing(check: Check[Any], configured: Mapping[str, Any], target: Target, context: CheckContext) -> str:
+def _looked_at(
+    check: Check[Any], given: Mapping[str, Any], target: Target, context: CheckContext
+) -> tuple[str, Impact]:
+    """What a check lacks with the config's values, and what it would do with them."""
     try:
-        params = read_form(check.params, configured, {})
+        params = read_form(check.params, given, {})
     except FormError as error:
         where = f"[models.{target.model_name}.checks.{check.name}]"
-        return "; ".join(f"{name or where}: {text}" for name, text in error.problems.items())
-    return check.missing(params, context)
+        return "; ".join(f"{name or where}: {text}" for name, text in error.problems.items()), check.impact
+    return check.missing(params, context), check.impact_of(params)

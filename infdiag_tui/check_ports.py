@@ -88,8 +88,6 @@ class EndpointSender:
         `body` is the parsed JSON of a reply that is some. `text` is as the server sent it: pass it through
         `infdiag_tui.text.clean` before it is shown.
         """
-        from infdiag_tui.check_readers import KeptReply
-
         for _ in range(_MAX_REDIRECTS + 1):
             try:
                 url = _with_credentials(url, self._endpoint.url)
@@ -97,6 +95,9 @@ class EndpointSender:
                 plan = dataclasses.replace(way.plan, method="GET", url=_parsed(url), body=None)
             except SourceError as error:
                 return _refused(error)
+            # Not before `_way`, which has it imported by a thread: with httpx it takes 0.2 s.
+            from infdiag_tui.check_readers import KeptReply
+
             plan = dataclasses.replace(plan, headers=_without_type(plan.headers))
             kept = KeptReply.of_text(limit_bytes)
             outcome = await self._exchange(way, plan, kept, timeout_s)
@@ -235,7 +236,7 @@ def _with_body(plan: Plan, url: httpx.URL, body: Any, endpoint: Endpoint) -> Pla
     """The plan of a predict call with this body; raises `SourceError` when the protocol cannot carry it."""
     import orjson
 
-    from infdiag_tui.streams.probe.protocols import request_body
+    from infdiag_tui.config.request import request_body
 
     try:
         value = request_body(endpoint.protocol, body, endpoint.model)

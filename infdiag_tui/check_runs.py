@@ -13,6 +13,7 @@ from typing import Any
 from checks.base import Check, Params
 from checks.registry import all_checks
 from checks.running import run_check
+from infdiag_tui.check_config import configured
 from infdiag_tui.check_context import check_context, looking_context
 from infdiag_tui.check_form import FormError, read_form
 from infdiag_tui.check_offer import offer
@@ -66,6 +67,7 @@ class CheckRuns:
         self._evidence: dict[tuple[str, str], Evidence] = {}
         self._over = False
         self._wanted = asyncio.Event()
+        self._known = asyncio.Event()
         self.offered: tuple[OfferedCheck, ...] | None = None
         """The checks on offer; None until they are known."""
 
@@ -100,6 +102,16 @@ class CheckRuns:
         """From now on `offered` is kept up to date; where nobody looks, the checks need not be imported."""
         self._wanted.set()
 
+    async def offer_known(self) -> None:
+        """Returns once `offered` is known."""
+        await self._known.wait()
+
+    async def ended(self, run_id: int) -> None:
+        """Returns once a run has ended, in whatever way."""
+        task = self._tasks.get(run_id)
+        if task is not None:
+            await asyncio.wait({task})
+
     def start(self, run_id: int, name: str, values: Mapping[str, str]) -> None:
         """Starts a check with a form's values; what is wrong with them becomes the run's `problems`."""
         if self._over:
@@ -127,6 +139,7 @@ class CheckRuns:
         picture = self._picture()
         try:
             self.offered = await self._thread.call(lambda: self._offer(picture), timeout_s=DISK_TIMEOUT_S)
+            self._known.set()
         except StuckCallError as error:
             log.warning("the checks on offer may be out of date: %s", error)
         except Exception:
@@ -160,7 +173,7 @@ class CheckRuns:
             self._refuse(run_id, {"": f"There is no check {name!r}."})
             return
         try:
-            params = read_form(check.params, self._target.model.checks.get(name, {}), values)
+            params = read_form(check.params, configured(check, self._target), values)
         except FormError as error:
             self._refuse(run_id, error.problems)
             return
@@ -182,7 +195,8 @@ class CheckRuns:
         async with check_context(self._target, place, report, confirmed=False, watch_s=0.0, say=say) as bare:
             context = dataclasses.replace(bare, snapshot=self._picture())
             asks = check.impact_of(params) is not Impact.READ_ONLY
-            if asks:
+            # What has just come to be missing is the result's to say; there is nothing to agree to.
+            if asks and not await self._thread.call(lambda: check.missing(params, context), timeout_s=DISK_TIMEOUT_S):
                 await self._ask(run_id, check, params, check.announce(params, context))
             self._end(run_id, await run_check(check, params, dataclasses.replace(context, confirmed=asks)))
 

@@ -14,7 +14,7 @@ from infdiag_tui import __version__, exit_codes
 if TYPE_CHECKING:
     from infdiag_tui.config.load import TargetFlags
 
-COMMANDS = ("triage", "check", "demo", "lab")
+COMMANDS = ("triage", "check", "report", "demo", "lab")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _triage(words[1:])
         if command == "check":
             return _check(words[1:])
+        if command == "report":
+            return _report(words[1:])
         if command == "demo":
             return _demo(words[1:])
         if command == "lab":
@@ -113,6 +115,11 @@ def _add_target_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     target.add_argument("--context", type=_text, help="context of the kubeconfig")
     target.add_argument("--namespace", "-n", type=_text, help="namespace of the model's pods")
     target.add_argument("--selector", "-l", type=_text, help="label selector of the model's pods, such as app=NAME")
+    target.add_argument("--exec-pod", type=_text, metavar="NAME", help="the pod that checks run commands in")
+    target.add_argument("--exec-container", type=_text, metavar="NAME", help="its container")
+    target.add_argument(
+        "--ssh", type=_text, metavar="[USER@]HOST[:PORT]", help="the model server's host, when it is no pod"
+    )
     target.add_argument("--dcgm-url", type=_text, metavar="URL", help="metrics URL of a dcgm-exporter")
     target.add_argument("--pid", type=_positive_int, help="the model server's process on this machine, by pid,")
     target.add_argument("--process", type=_text, metavar="NAME", help="by name,")
@@ -136,6 +143,9 @@ def _flags(given: argparse.Namespace) -> TargetFlags:
         context=typed.get("context"),
         namespace=typed.get("namespace"),
         selector=typed.get("selector"),
+        exec_pod=typed.get("exec_pod"),
+        exec_container=typed.get("exec_container"),
+        ssh=typed.get("ssh"),
         dcgm_url=typed.get("dcgm_url"),
         pid=typed.get("pid"),
         process_name=typed.get("process"),
@@ -192,6 +202,7 @@ def _triage(words: Sequence[str]) -> int:
     parser = _target_parser("infdiag triage", "Watches without a screen, then prints what was found.")
     parser.add_argument("--for", dest="duration", type=duration_s, default=30.0, metavar="TIME", help="default 30s")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument("--no-checks", action="store_true", help="only watch; run no read-only check unasked")
     given = parser.parse_args(words)
     from infdiag_tui.config.load import ConfigError
     from infdiag_tui.headless import run
@@ -202,6 +213,8 @@ def _triage(words: Sequence[str]) -> int:
     except ConfigError as error:
         print(f"infdiag: {error}", file=sys.stderr)
         return exit_codes.USAGE
+    if not given.no_checks:
+        session.check_by_itself()
     return run(session, given.duration, as_json=given.json)
 
 
@@ -229,6 +242,7 @@ def _check(words: Sequence[str]) -> int:
     add_flags(parser, check.params)
     given = parser.parse_args(words[1:])
     from infdiag_tui.check_command import run
+    from infdiag_tui.check_config import configured
     from infdiag_tui.config.load import ConfigError
     from infdiag_tui.start import incident_folder
     from infdiag_tui.targets import resolve_target
@@ -236,12 +250,31 @@ def _check(words: Sequence[str]) -> int:
     try:
         target = resolve_target(given.what, given.config, _flags(given))
         where = f"[models.{target.model_name}.checks.{name}]"
-        params = read_params(check.params, target.model.checks.get(name, {}), given, where)
+        params = read_params(check.params, configured(check, target), given, where)
         folder = incident_folder(target, given.out)
     except ConfigError as error:
         print(f"infdiag: {error}", file=sys.stderr)
         return exit_codes.USAGE
     return run(check, params, target, folder, confirmed=given.yes, as_json=given.json)
+
+
+def _report(words: Sequence[str]) -> int:
+    parser = _Parser(prog="infdiag report", description="Prints the saved report of an incident.")
+    parser.add_argument("folder", metavar="DIR", type=_text, help="the incident's folder")
+    parser.add_argument("--format", choices=("md", "html", "json"), default="md", help="default md")
+    given = parser.parse_args(words)
+    from pathlib import Path
+
+    from infdiag_tui.report.bundle import SavedReportError, saved_report
+
+    try:
+        text = saved_report(Path(given.folder).expanduser(), given.format)
+    except SavedReportError as error:
+        print(f"infdiag: {error}", file=sys.stderr)
+        return exit_codes.USAGE
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+    return exit_codes.OK
 
 
 def _demo(words: Sequence[str]) -> int:

@@ -1,33 +1,81 @@
-"""Time as a dependency: tests own it."""
+"""Time as a dependency: tests own it.
+
+A machine's wall clock is set now and then: by NTP, by an operator, after a restore. Ages, windows and the order of
+things that took their times from it would be wrong by as much, so that everything observed is dated by a clock that is
+only read from the wall once and then goes on by itself.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time for what is shown and stored, monotonic time for durations."""
+    """When things are observed, how long they take, and what time others make of it."""
 
     def now(self) -> float:
-        """Unix seconds (UTC)."""
+        """Unix seconds (UTC) as of the start, carried on steadily: never set, so that differences are ages."""
+        ...
+
+    def wall(self) -> float:
+        """Unix seconds (UTC) as the machine's clock has it, which may be set: to compare with what others date."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary origin, never stepping back."""
+        """Seconds from an arbitrary origin, never stepping back, for schedules; may rest while the machine sleeps."""
         ...
 
 
-class SystemClock:
+class SteadyClock:
+    """A clock read from `wall` once and carried on by `steady`.
+
+    Args:
+        wall: Unix seconds, which may step.
+        steady: seconds from an arbitrary origin, which never step.
+        origin: `wall` less `steady` at the start; by default of this moment.
+    """
+
+    def __init__(self, wall: Callable[[], float], steady: Callable[[], float], *, origin: float | None = None) -> None:
+        self._wall = wall
+        self._steady = steady
+        self._origin = wall() - steady() if origin is None else origin
+
+    def now(self) -> float:
+        """Unix seconds (UTC), steady."""
+        return self._origin + self._steady()
+
+    def wall(self) -> float:
+        """Unix seconds (UTC) by the wall clock."""
+        return self._wall()
+
+    def monotonic(self) -> float:
+        """Seconds of the steady clock."""
+        return self._steady()
+
+
+# On Linux the one that goes on while the machine sleeps: what was observed before is as old as it is.
+_STEADY_ID = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _steady() -> float:
+    return time.clock_gettime(_STEADY_ID)
+
+
+_ORIGIN = time.time() - _steady()
+"""One for the whole process: whoever makes a clock later dates things alike."""
+
+
+class SystemClock(SteadyClock):
     """The machine's clocks."""
 
-    def now(self) -> float:
-        """Unix seconds (UTC)."""
-        return time.time()
+    def __init__(self) -> None:
+        super().__init__(time.time, _steady, origin=_ORIGIN)
 
     def monotonic(self) -> float:
-        """Seconds of the monotonic clock."""
+        """Seconds of the monotonic clock, which asyncio's waits go by as well."""
         return time.monotonic()
 
 

@@ -6,6 +6,7 @@ A terminal that stalls blocks the screen's loop; whatever happens there, the ses
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
 import threading
@@ -23,6 +24,19 @@ log = logging.getLogger(__name__)
 
 ENGINE_FAILED = 70
 """Exit code of an engine that broke (EX_SOFTWARE of sysexits.h)."""
+
+
+SETTLED_S = 10.0
+"""By then the sources and the checks on offer have imported what they need."""
+
+
+def _spare_the_collector() -> None:
+    """Takes what is loaded by now out of the garbage collector's sight.
+
+    Modules live as long as the program. Walking theirs, a full collection takes 90 ms, in which no thread runs: neither
+    is a key answered nor a probe sent.
+    """
+    gc.freeze()
 
 
 class Engine:
@@ -43,6 +57,7 @@ class Engine:
         self._latest: Snapshot | None = None
         self._failure: StartFailure | None = None
         self._edits = itertools.count(1)
+        self._exports: set[asyncio.Task[None]] = set()
         self._check_runs = itertools.count(1)
         self._stop_asked = False
 
@@ -71,6 +86,30 @@ class Engine:
             self._edit(text, base_version, number)
             self._save_last()
         return number
+
+    def add_note(self, text: str) -> None:
+        """Adds a line to the report's timeline with the present time."""
+        self._ask(lambda session: session.add_note(text))
+
+    def give_back_line(self, line_number: int) -> None:
+        """Lets infdiag fill a line of the draft (from 0) again."""
+        self._ask(lambda session: session.give_back_line(line_number))
+
+    def show_footnotes(self, *, shown: bool) -> None:
+        """Whether the report's figures bear footnotes."""
+        self._ask(lambda session: session.show_footnotes(shown=shown))
+
+    def export(self) -> None:
+        """Writes page, data, alert rules and test beside the report; `DraftView` tells how that went."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._begin_export)
+
+    def _begin_export(self) -> None:
+        if self._session is not None:
+            task = asyncio.get_running_loop().create_task(self._session.export(), name="export")
+            self._exports.add(task)
+            task.add_done_callback(self._exports.discard)
 
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """Asks for a check with a form's values; returns the id under which `Snapshot.checks` tells how it goes."""
@@ -140,15 +179,18 @@ class Engine:
             self._failure = StartFailure(str(error), USAGE)
             return
         self._session = session
+        _spare_the_collector()
         session.offer_checks()
         self._latest = session.snapshot()
         running = asyncio.create_task(session.run(), name="session")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         if self._stop_asked:
             self._stop.set()
+        settled = asyncio.get_running_loop().call_later(SETTLED_S, _spare_the_collector)
         while not (running.done() or stopping.done()):
             await asyncio.wait({running, stopping}, timeout=self._refresh_s, return_when=asyncio.FIRST_COMPLETED)
             self._latest = session.snapshot()
+        settled.cancel()
         session.save_now()
         stopping.cancel()
         running.cancel()

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import logging
-import math
 import os
 import signal
 import sys
-from datetime import UTC, datetime
-from typing import Any
 
 from infdiag_tui import exit_codes
 from infdiag_tui.clock import utc_text
-from infdiag_tui.model import Evidence, Snapshot, SourceHealth, SourceState, Verdict
-from infdiag_tui.session import ENGINE, Session
+from infdiag_tui.model import (
+    Evidence,
+    HypothesisStatus,
+    Snapshot,
+    SourceHealth,
+    SourceState,
+    Verdict,
+)
+from infdiag_tui.report.document import document
+from infdiag_tui.session import Session
 from infdiag_tui.text import one_line
 
 log = logging.getLogger(__name__)
@@ -153,48 +157,6 @@ def exit_code(snapshot: Snapshot) -> int:
     return exit_codes.UNREACHABLE if missing else exit_codes.OK
 
 
-def document(snapshot: Snapshot) -> dict[str, Any]:
-    """The JSON document of a triage; hypotheses are empty and the root cause null until something names one."""
-    incident = snapshot.incident
-    return {
-        "model": incident.model,
-        "symptom": incident.symptom or None,
-        "severity": snapshot.severity or None,
-        "started": _iso(incident.started_at),
-        "duration_s": round(snapshot.at - incident.started_at, 3),
-        "hypotheses": [],
-        "root_cause": None,
-        "evidence": [evidence_fields(one) for one in snapshot.evidence],
-        "sources": {
-            name: {
-                "state": health.state.value,
-                "reason": health.reason,
-                "remedy": health.remedy,
-                "last_data_at": _iso(health.last_data_at),
-                "restarts": health.restarts,
-            }
-            for name, health in snapshot.sources.items()
-            if name != ENGINE
-        },
-        "report": snapshot.draft.path,
-        "report_error": snapshot.draft.save_error or None,
-    }
-
-
-def evidence_fields(evidence: Evidence) -> dict[str, Any]:
-    """Evidence as JSON fields, times in ISO 8601."""
-    fields = dataclasses.asdict(evidence)
-    # JSON has no word for what is not a number.
-    finite = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in fields.items()
-    }
-    return {**finite, "verdict": evidence.verdict.value, "at": _iso(evidence.at), "since": _iso(evidence.since)}
-
-
-def _iso(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-
-
 def summary(snapshot: Snapshot) -> str:
     """The same for human eyes."""
     missing = out_of_reach(snapshot)
@@ -204,6 +166,7 @@ def summary(snapshot: Snapshot) -> str:
         f"watched {snapshot.at - snapshot.incident.started_at:.0f} s from {utc_text(snapshot.incident.started_at)}",
         "",
     ]
+    lines += _diagnosis_lines(snapshot)
     lines += [
         f"  {one.verdict.value:7}  {one_line(one.statement)}"
         for one in snapshot.evidence
@@ -218,6 +181,21 @@ def summary(snapshot: Snapshot) -> str:
     unsaved = "NOT saved to " if snapshot.draft.save_error else ""
     lines += ["", f"report: {unsaved}{snapshot.draft.path}"]
     return "\n".join(lines)
+
+
+def _diagnosis_lines(snapshot: Snapshot) -> list[str]:
+    diagnosis = snapshot.diagnosis
+    lines = [f"  root cause: {one.title} ({one.component}): {one.reason}" for one in diagnosis.root_causes]
+    likely = [one for one in diagnosis.hypotheses if one.status is HypothesisStatus.LIKELY and not one.because_of]
+    for one in likely[:3]:
+        next_check = f"; to settle it: infdiag check {one.next_check}" if one.next_check else ""
+        lines.append(f"  likely: {one.title} ({one.component}): {one.reason}{next_check}")
+    if diagnosis.conflict:
+        lines.append(f"  contradictory: {diagnosis.conflict}")
+    if not lines and snapshot.severity and diagnosis.next_checks:
+        best = diagnosis.next_checks[0]
+        lines.append(f"  no cause stands out; next: infdiag check {best.check}, which {best.reason}")
+    return [*map(one_line, lines), ""] if lines else []
 
 
 def run(session: Session, duration_s: float, *, as_json: bool) -> int:

@@ -9,28 +9,42 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from infdiag_tui.advice import Advice
+from infdiag_tui.auto_checks import AutoChecks
+from infdiag_tui.baselines import Baseline, BaselineFile, baseline_path
 from infdiag_tui.check_runs import CheckRuns
-from infdiag_tui.clock import Clock
-from infdiag_tui.findings import assess, severity_of
+from infdiag_tui.clock import Clock, utc_text
+from infdiag_tui.diagnosis import diagnose
+from infdiag_tui.diagnosis.standing import Standing
+from infdiag_tui.findings import Assessor
 from infdiag_tui.hub.hub import Hub
-from infdiag_tui.model import DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
+from infdiag_tui.knowledge.own import Knowledge, load_knowledge
+from infdiag_tui.model import Diagnosis, DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
+from infdiag_tui.report.conclusions import inert
 from infdiag_tui.report.draft import Draft, built_in_template
 from infdiag_tui.report.slots import slot_values
 from infdiag_tui.report.writer import DraftFile
-from infdiag_tui.streams.base import Stream
+from infdiag_tui.streams.base import SourceError, Stream
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.supervisor import Supervisor
 from infdiag_tui.targets import Target
+from infdiag_tui.text import clean
 
 log = logging.getLogger(__name__)
 
 ENGINE = "engine"
 """The source name under which the session itself reports: assessing, filling the draft."""
 
+KNOWLEDGE = "knowledge"
+"""The source name under which it tells what of the own knowledge folder was refused."""
+
 ASSESS_EVERY_S = 0.5
 FILL_EVERY_S = 2.0
+ADVISE_EVERY_S = 3.0
 SAVE_AFTER_S = 0.3
 """A change is on disk within a second: this pause lets keystrokes gather, the write itself takes milliseconds."""
+CLOCK_SET_S = 2.0
+"""A wall clock that is off by this much was set: NTP's daemons smooth away less than a second or so."""
 SAVE_TIMEOUT_S = 5.0
 """From then on a disk that does not answer is named."""
 
@@ -47,10 +61,19 @@ class Session:
         streams: its sources.
         folder: the incident's folder, which exists.
         clock: wall and monotonic time.
+        knowledge: the causes to weigh; default: the built-in ones.
     """
 
-    def __init__(self, target: Target, streams: Sequence[Stream], folder: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        target: Target,
+        streams: Sequence[Stream],
+        folder: Path,
+        clock: Clock,
+        knowledge: Knowledge | None = None,
+    ) -> None:
         self.target = target
+        self._knowledge = knowledge or load_knowledge(None, ())
         self.hub = Hub(max_log_lines=target.model.logs.max_lines)
         self._clock = clock
         self._supervisor = Supervisor(streams, self.hub.put, clock)
@@ -59,14 +82,22 @@ class Session:
         # A thread of its own, which does not keep the program from ending: a write to a dead mount never returns.
         self._saver = SoleThread("infdiag draft", clock.monotonic)
         self._draft = Draft(built_in_template())
+        self._footnotes = True
+        self._assessor = Assessor(target.model, target.config.thresholds)
+        self._baseline = BaselineFile(baseline_path(target.model_name), clock.monotonic)
         self._evidence: tuple[Evidence, ...] = ()
-        self._severity = ""
+        self._diagnosis = Diagnosis()
         self._since: dict[tuple[str, str], float] = {}
         self._assessed_at: float | None = None
         self._defect = ""
         self._snapshots = 0
         self._saved_at: float | None = None
         self._save_error = ""
+        self._standing = Standing()
+        self._advice = Advice(target, self._knowledge.guidance, self._saver)
+        self._unattended = asyncio.Event()
+        self._export_error = ""
+        self._exported_at: float | None = None
         self._dirty = asyncio.Event()
         self._checks = CheckRuns(target, folder, clock, self.snapshot)
         self._refill()
@@ -79,6 +110,9 @@ class Session:
                 group.create_task(self._keep_assessing(), name="assess")
                 group.create_task(self._keep_saving(), name="save")
                 group.create_task(self._checks.run(), name="checks")
+                group.create_task(self._check_unattended(), name="unattended checks")
+                group.create_task(self._keep_advising(), name="advice")
+                group.create_task(self._baseline.follow(self._compare_with), name="baseline")
         finally:
             self._saver.close()
             self.conclude()
@@ -87,6 +121,56 @@ class Session:
         """Brings findings and draft up to date and saves: the last thing to do before looking at the result."""
         self._assess_guarded()
         self.save_now()
+        self.export_now()
+
+    def export_now(self) -> None:
+        """Writes what is handed on with the report beside it (blocking); where that fails the draft is still there."""
+        self._export(self.snapshot())
+
+    def _export(self, snapshot: Snapshot) -> None:
+        # Imports of a tenth of a second, wanted once.
+        from infdiag_tui.report.bundle import write_bundle
+
+        try:
+            write_bundle(snapshot, self._file.path.parent, self._companions(snapshot))
+        except Exception as error:
+            log.exception("the report's page and data could not be written")
+            self._export_error = f"{type(error).__name__}: {error}"
+        else:
+            self._export_error, self._exported_at = "", self._clock.now()
+
+    def _companions(self, snapshot: Snapshot) -> dict[str, str]:
+        """Files made from the root cause: alert rules and a regression test."""
+        from infdiag_tui.report import alerts, regression
+
+        baseline = alerts.read_baseline(baseline_path(self.target.model_name))
+        texts = {
+            alerts.NAME: alerts.incident_rules(snapshot, self._knowledge.causes, baseline),
+            regression.NAME: self._regression_test(snapshot),
+        }
+        return {name: text for name, text in texts.items() if text}
+
+    def _regression_test(self, snapshot: Snapshot) -> str:
+        from infdiag_tui.report.regression import regression_test
+        from infdiag_tui.streams.probe.plan import load_plan
+
+        endpoint = self.target.model.endpoint
+        if endpoint is None or snapshot.diagnosis.root_cause is None:
+            return ""
+        try:
+            body = load_plan(endpoint, "infdiag").body
+        except SourceError as error:
+            log.warning("no regression test: %s", error.reason)
+            return ""
+        return regression_test(snapshot, self.target.model, body, self._knowledge.causes)
+
+    async def export(self) -> None:
+        """The same without holding up the loop."""
+        try:
+            snapshot = self.snapshot()
+            await self._saver.call(lambda: self._export(snapshot), timeout_s=SAVE_TIMEOUT_S)
+        except StuckCallError as error:
+            self._export_error = f"the disk has not answered for {error.waited_s:.0f} s"
 
     def snapshot(self) -> Snapshot:
         """The picture of this moment."""
@@ -96,18 +180,22 @@ class Session:
             at=now,
             number=self._snapshots,
             incident=self._info,
-            sources={**self._supervisor.health(now), ENGINE: self._own_health()},
+            sources={**self._supervisor.health(now), ENGINE: self._own_health(), **self._knowledge_health(now)},
             host=self.hub.host,
             processes=self.hub.processes,
             gpus=self.hub.gpus,
             pods=self.hub.pods,
+            gone=self.hub.gone,
             usage=self.hub.usage,
             events=self.hub.events,
             latency=self.hub.latency(now),
             logs=self.hub.logs(),
             series=self.hub.series(),
             evidence=self._evidence,
-            severity=self._severity,
+            severity=self._diagnosis.severity,
+            diagnosis=self._diagnosis,
+            guidance=self._advice.view,
+            clock_set_s=self._clock_set_s(),
             checks=self._checks.runs,
             offered=self._checks.offered,
             draft=DraftView(
@@ -117,6 +205,9 @@ class Session:
                 path=str(self._file.path),
                 saved_at=self._saved_at,
                 save_error=self._save_error,
+                footnotes=self._footnotes,
+                exported_at=self._exported_at,
+                export_error=self._export_error,
             ),
         )
 
@@ -124,6 +215,27 @@ class Session:
         """Takes the operator's text, made on top of `base_version`; it is on disk within a second."""
         self._draft.edit(text, base_version, number)
         self._dirty.set()
+
+    def add_note(self, text: str) -> None:
+        """Adds a line to the report's timeline with the present time: a note, or what was pinned."""
+        said = inert(clean(text))
+        if said:
+            self._draft.append(f"- {utc_text(self._clock.now())} {said}")
+            self._dirty.set()
+
+    def give_back_line(self, line_number: int) -> None:
+        """Lets infdiag fill that line of the draft (from 0) again, if it was its own."""
+        if self._draft.give_back(line_number):
+            self._dirty.set()
+
+    def show_footnotes(self, *, shown: bool) -> None:
+        """Whether the report's figures bear footnotes of their origin."""
+        self._footnotes = shown
+        self._refill()
+
+    def check_by_itself(self) -> None:
+        """From now on the read-only checks are run unasked, the most telling first."""
+        self._unattended.set()
 
     def offer_checks(self) -> None:
         """From now on `Snapshot.offered` tells which checks can be run."""
@@ -141,6 +253,15 @@ class Session:
         """Ends a run; what it had written is removed."""
         self._checks.cancel(run_id)
 
+    async def _check_unattended(self) -> None:
+        await self._unattended.wait()
+        await AutoChecks(self._checks, lambda: self._diagnosis.next_checks).run()
+
+    async def _keep_advising(self) -> None:
+        while True:
+            await asyncio.sleep(ADVISE_EVERY_S)
+            await self._advice.follow(self.snapshot())
+
     async def _keep_assessing(self) -> None:
         fill_at = 0.0
         while True:
@@ -155,6 +276,7 @@ class Session:
         """Assesses and fills the draft; a defect there costs the findings, never the collecting or the draft."""
         try:
             self._evidence = self._assess()
+            self._diagnosis = self._diagnose()
             if fill:
                 self._refill()
         except Exception as error:
@@ -165,37 +287,70 @@ class Session:
             self._defect = ""
             self._assessed_at = self._clock.now()
 
+    def _clock_set_s(self) -> float:
+        """By how much the machine's clock was set; what NTP corrects little by little is none of it."""
+        ahead_s = self._clock.wall() - self._clock.now()
+        return ahead_s if abs(ahead_s) >= CLOCK_SET_S else 0.0
+
     def _own_health(self) -> SourceHealth:
-        state = SourceState.LIVE if self._assessed_at is not None else SourceState.STARTING
+        state, reason, remedy = SourceState.LIVE, "", ""
+        set_s = self._clock_set_s()
+        if self._assessed_at is None:
+            state = SourceState.STARTING
+        elif set_s:
+            way = "back" if set_s < 0 else "forward"
+            state = SourceState.DEGRADED
+            reason = f"this machine's clock was set {way} by {abs(set_s):,.0f} s; times here go on by the one before"
+            remedy = "ages are right; to have the new time in the report as well, start infdiag anew"
+        if self._defect:
+            state, reason = SourceState.UNAVAILABLE, self._defect
+            remedy = "a defect of infdiag: the incident folder's infdiag.log has the details"
         return SourceHealth(
-            ENGINE,
-            SourceState.UNAVAILABLE if self._defect else state,
-            self._info.started_at,
-            self._assessed_at,
-            reason=self._defect,
-            remedy="a defect of infdiag: the incident folder's infdiag.log has the details" if self._defect else "",
-            stale_after_s=5.0,
+            ENGINE, state, self._info.started_at, self._assessed_at, reason=reason, remedy=remedy, stale_after_s=5.0
         )
+
+    def _knowledge_health(self, now: float) -> dict[str, SourceHealth]:
+        """Why files of the own knowledge folder are not used; empty while there is nothing to tell."""
+        problems = self._knowledge.problems
+        if not problems:
+            return {}
+        more = f" (and {len(problems) - 1} more, in infdiag.log)" if len(problems) > 1 else ""
+        degraded = SourceState.DEGRADED
+        return {KNOWLEDGE: SourceHealth(KNOWLEDGE, degraded, self._info.started_at, now, reason=problems[0] + more)}
 
     def _assess(self) -> tuple[Evidence, ...]:
         snapshot = self.snapshot()
-        observed = assess(snapshot, self.target.config.thresholds, self.target.model.endpoint)
+        observed = self._assessor.assess(snapshot)
         evidence = _newest((*observed, *self._checks.evidence))
-        self._severity = severity_of(evidence)
         dated = tuple(self._dated(one, snapshot.at) for one in evidence)
         # While a source is silent its findings are unknown; only one that is over, or whose subject went, is forgotten.
         held = {(one.id, one.subject) for one in evidence if one.verdict is not Verdict.OK}
         self._since = {key: since for key, since in self._since.items() if key in held}
         return dated
 
+    def _diagnose(self) -> Diagnosis:
+        offered = self._checks.offered
+        able = None if offered is None else {one.name for one in offered if not one.missing}
+        found = diagnose(
+            self._evidence,
+            self._knowledge.causes,
+            self.target.symptom,
+            runnable=lambda name: able is None or name in able,
+        )
+        return self._standing.dated(found, self._clock.now())
+
+    def _compare_with(self, baseline: Baseline) -> None:
+        self._assessor.compare_with(baseline.stages_ms, baseline.latency_ms)
+
     def _dated(self, evidence: Evidence, at: float) -> Evidence:
-        """`evidence` with the moment since when it has been a finding."""
+        """`evidence` with the moment since when it has been a finding, unless it knows that moment itself."""
         if evidence.verdict not in _FINDINGS:
             return evidence
-        return dataclasses.replace(evidence, since=self._since.setdefault((evidence.id, evidence.subject), at))
+        seen = self._since.setdefault((evidence.id, evidence.subject), at)
+        return dataclasses.replace(evidence, since=seen if evidence.since is None else evidence.since)
 
     def _refill(self) -> None:
-        if self._draft.fill(slot_values(self.snapshot())):
+        if self._draft.fill(slot_values(self.snapshot(), footnotes=self._footnotes, known=self._knowledge.causes)):
             self._dirty.set()
 
     async def _keep_saving(self) -> None:

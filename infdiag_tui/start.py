@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from checks.registry import all_checks
 from infdiag_tui import __version__
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.config.load import TargetFlags
 from infdiag_tui.incident import claim, create_folder, log_to, use_folder
+from infdiag_tui.knowledge.own import Knowledge, load_knowledge
 from infdiag_tui.session import Session
 from infdiag_tui.streams.base import StreamContext
 from infdiag_tui.streams.registry import build_streams
 from infdiag_tui.targets import Target, require_something_to_watch, resolve_target
+
+log = logging.getLogger(__name__)
 
 
 def make_session(
@@ -40,7 +45,16 @@ def make_session(
         require_something_to_watch(target)
     streams = build_streams(target.model, StreamContext(clock=clock, user_agent=f"infdiag/{__version__}"))
     folder = incident_folder(target, out)
-    return Session(target, streams, folder, clock)
+    return Session(target, streams, folder, clock, own_knowledge(target))
+
+
+def own_knowledge(target: Target) -> Knowledge:
+    """The causes to weigh, with those of the own folder; what of it is refused goes to the log as well."""
+    own = target.config.knowledge_dir
+    knowledge = load_knowledge(own, all_checks() if own else ())
+    for problem in knowledge.problems:
+        log.warning("%s", problem)
+    return knowledge
 
 
 def incident_folder(target: Target, out: str | None) -> Path:

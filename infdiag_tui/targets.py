@@ -48,14 +48,14 @@ def resolve_target(word: str | None, config_path: str | None, flags: TargetFlags
         base = sole[1] if sole else ModelConfig()
         return Target(name or (sole[0] if sole else _name_from(flags)), symptom, apply_flags(base, flags), config, path)
     if name:
-        return Target(name, symptom, _search_cluster(name, config, path), config, path)
+        return Target(name, symptom, apply_flags(_search_cluster(name, config, path), flags), config, path)
     if len(config.models) > 1:
         names = ", ".join(sorted(config.models))
         raise ConfigError(f"{path}: describes several models. Name one: infdiag NAME, with NAME one of {names}.")
     sole = _sole_model(config)
     if sole is None:
         # Without any target the console still shows this machine; each other panel says what it lacks.
-        return Target("this machine", symptom, ModelConfig(), config, path)
+        return Target("this machine", symptom, apply_flags(ModelConfig(), flags), config, path)
     return Target(sole[0], symptom, apply_flags(sole[1], flags), config, path)
 
 

@@ -48,6 +48,22 @@ class Watching:
         """The engine's."""
         return self._engine.edit_draft(text, base_version)
 
+    def add_note(self, text: str) -> None:
+        """The engine's."""
+        self._engine.add_note(text)
+
+    def give_back_line(self, line_number: int) -> None:
+        """The engine's."""
+        self._engine.give_back_line(line_number)
+
+    def show_footnotes(self, *, shown: bool) -> None:
+        """The engine's."""
+        self._engine.show_footnotes(shown=shown)
+
+    def export(self) -> None:
+        """The engine's."""
+        self._engine.export()
+
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """The engine's."""
         return self._engine.start_check(name, values)

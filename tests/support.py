@@ -7,9 +7,12 @@ import importlib.util
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import pytest
+from aiohttp import web
 
 
 def need_tool(name: str, package: str) -> str:
@@ -17,24 +20,30 @@ def need_tool(name: str, package: str) -> str:
 
     Without it the test is skipped, or fails where `INFDIAG_TEST_REQUIRE_TOOLS` is set, as it is in CI.
     """
-    found = shutil.which(name)
-    if found is None:
-        words = f"{name} is not installed (Debian: {package})"
-        if os.environ.get("INFDIAG_TEST_REQUIRE_TOOLS"):
-            pytest.fail(words)
-        pytest.skip(words)
-    return found
+    return shutil.which(name) or missing_tool(name, package)
+
+
+def missing_tool(name: str, package: str) -> NoReturn:
+    """Skips the test for want of a tool, or fails it where tools are required."""
+    words = f"{name} is not installed (Debian: {package})"
+    if os.environ.get("INFDIAG_TEST_REQUIRE_TOOLS"):
+        pytest.fail(words)
+    pytest.skip(words)
 
 
 class FakeClock:
-    """A clock that moves only when told."""
+    """A clock that moves only when told. `set_by` sets its wall clock, as NTP or an operator does."""
 
     def __init__(self, at: float = 1_700_000_000.0) -> None:
         self._at = at
         self._monotonic = 1000.0
+        self.set_by = 0.0
 
     def now(self) -> float:
         return self._at
+
+    def wall(self) -> float:
+        return self._at + self.set_by
 
     def monotonic(self) -> float:
         return self._monotonic
@@ -74,3 +83,16 @@ def need_module(name: str, package: str) -> None:
     if name in os.environ.get("INFDIAG_TEST_REQUIRE_MODULES", "").split():
         pytest.fail(words)
     pytest.skip(words)
+
+
+@asynccontextmanager
+async def serving_app(app: web.Application) -> AsyncIterator[str]:
+    """Serves an aiohttp application on a free loopback port; yields its URL."""
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()

@@ -42,6 +42,12 @@ class Needy(Params):
     must: int
 
 
+class Beside(Params):
+    in_pod: bool = Field(False, json_schema_extra={"needs": "container"})
+    pod_file: tuple[str, ...] = Field((), json_schema_extra={"needs": "beside"})
+    file: str = ""
+
+
 def typed(configured: dict[str, Any] | None = None, **values: str) -> Example:
     read = read_form(Example, configured or {}, values)
     assert isinstance(read, Example)
@@ -100,3 +106,8 @@ def test_what_the_form_shows_means_what_the_config_says(names: list[str], reques
     configured = {"names": names, "requests": requests}
     shown = {field.name: field.value for field in form_fields(Example, configured)}
     assert read_form(Example, {}, shown) == Example(names=tuple(names), requests=requests)
+
+
+def test_a_field_says_why_what_it_needs_is_not_there() -> None:
+    fields = form_fields(Beside, {}, {"container": "no container", "beside": ""})
+    assert {one.name: one.lacking for one in fields} == {"in_pod": "no container", "pod_file": "", "file": ""}

@@ -97,7 +97,7 @@ def test_a_healthy_server_is_exit_0_and_one_json_document(home: Path) -> None:
     finally:
         server.close()
     assert code == 0, document
-    assert document["hypotheses"] == []
+    assert {one["status"] for one in document["hypotheses"]} <= {"untested", "refuted"}
     assert document["root_cause"] is None
     assert document["severity"] is None
     evidence = {one["id"]: one for one in document["evidence"]}

@@ -16,7 +16,7 @@ import pytest
 from infdiag_tui import exit_codes
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.config import Config, ModelConfig
-from infdiag_tui.headless import document, exit_code, run, summary
+from infdiag_tui.headless import exit_code, run, summary
 from infdiag_tui.model import (
     Evidence,
     IncidentInfo,
@@ -28,6 +28,7 @@ from infdiag_tui.model import (
     SourceState,
     Verdict,
 )
+from infdiag_tui.report.document import document
 from infdiag_tui.session import Session
 from infdiag_tui.targets import Target
 from tests.support import eventually_blocking

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("scipy", "torch", "kubernetes", "pandas", "numpy", "pydantic", "httpx", "aiohttp", "psutil", "pynvml")
+HEAVY = (
+    *("scipy", "torch", "kubernetes", "pandas", "numpy", "pydantic", "httpx", "aiohttp", "psutil", "pynvml"),
+    "asyncssh",
+)
 
 
 def modules_after(statement: str) -> set[str]:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from checks import baseline_parts
+from infdiag_tui.baselines import baseline_path
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.config import Config, ModelConfig
 from infdiag_tui.engine import Engine
-from infdiag_tui.model import Evidence, LogLine, Observation, Severity, Snapshot, SourceState, Verdict
+from infdiag_tui.model import (
+    Evidence,
+    LogLine,
+    Observation,
+    Pod,
+    Severity,
+    Snapshot,
+    SourceState,
+    Verdict,
+)
 from infdiag_tui.report import slot_values
-from infdiag_tui.session import ENGINE, Session
+from infdiag_tui.session import ENGINE, KNOWLEDGE, Session
+from infdiag_tui.start import own_knowledge
+from infdiag_tui.streams.base import Stream
 from infdiag_tui.targets import Target
 from tests.support import eventually, eventually_blocking
 
@@ -31,7 +46,7 @@ class Lines:
         await asyncio.Event().wait()
 
 
-def session(folder: Path, *streams: Lines) -> Session:
+def session(folder: Path, *streams: Stream) -> Session:
     return Session(Target("m", "oom", ModelConfig(), Config()), streams, folder, SystemClock())
 
 
@@ -64,6 +79,53 @@ async def test_what_streams_say_becomes_evidence_and_fills_the_report(tmp_path: 
     assert "**Severity**: Medium" in text
     assert "\\*bold\\* \\| \\<b\\>" in text  # data is never Markdown
     await stop(task)
+
+
+class EvictedPod:
+    """A stream of one pod that its node put out."""
+
+    name = "pods"
+    stale_after_s = 10.0
+
+    async def observe(self) -> AsyncIterator[Observation]:
+        message = "The node was low on resource: memory."
+        yield Pod("ml", "scorer-a", "u1", "Failed", SystemClock().now(), reason="Evicted", message=message)
+        await asyncio.Event().wait()
+
+
+async def test_own_causes_are_weighed_and_what_is_refused_of_them_is_told(tmp_path: Path) -> None:
+    own = tmp_path / "own" / "causes"
+    own.mkdir(parents=True)
+    (own / "a.toml").write_text("[evicted]\nimmediate_fix = 'Call the platform team.'\n")
+    (own / "b.toml").write_text("[gpu-fault]\ntitel = 'x'\n")
+    target = Target("m", "oom", ModelConfig(), Config(knowledge_dir=own.parent))
+    one = Session(target, (EvictedPod(),), tmp_path, SystemClock(), own_knowledge(target))
+    task = await running(one)
+    await eventually(lambda: "Call the platform team." in one.snapshot().draft.text)
+    told = one.snapshot().sources[KNOWLEDGE]
+    assert told.state is SourceState.DEGRADED
+    assert told.reason.startswith(f"{own}/b.toml:2: gpu-fault.titel is an unknown key. Did you mean 'title'?")
+    await stop(task)
+
+
+async def test_alert_rules_of_the_root_cause_are_written_with_thresholds_from_the_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    kept = {"checks": {"memory": {"result": {"evidence": [{"id": "pods.memory_share", "value": 0.65}]}}}}
+    baseline_parts.write(baseline_path("m"), kept)
+    own = tmp_path / "own" / "causes"
+    own.mkdir(parents=True)
+    alert = "expr = 'mine > {threshold}'\nunit = 'share'\nevidence = 'pods.memory_share'\nfactor = 1.2\n"
+    (own / "a.toml").write_text(f"[evicted.prevention.alert]\n{alert}")
+    target = Target("m", "oom", ModelConfig(), Config(knowledge_dir=own.parent))
+    one = Session(target, (EvictedPod(),), tmp_path, SystemClock(), own_knowledge(target))
+    task = await running(one)
+    await eventually(lambda: one.snapshot().diagnosis.root_cause)
+    await stop(task)
+    text = (tmp_path / "alerts.yml").read_text()
+    assert "InferencePodEvicted" in text
+    assert "mine > 0.78" in text
 
 
 async def test_an_operators_words_are_on_disk_within_a_second(tmp_path: Path) -> None:
@@ -112,7 +174,7 @@ async def test_a_defect_in_assessing_is_shown_and_costs_nothing_else(
     def boom(*_: object) -> None:
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr("infdiag_tui.session.assess", boom)
+    monkeypatch.setattr("infdiag_tui.findings.assessor.assess", boom)
     one = session(tmp_path, Lines())
     task = await running(one)
     await eventually(lambda: one.snapshot().sources[ENGINE].state is SourceState.UNAVAILABLE)
@@ -133,6 +195,18 @@ def test_an_engine_runs_a_session_on_its_own_thread_and_stops_with_everything_sa
     assert engine.stop(5.0)
     assert (tmp_path / "report.md").read_text().endswith("typed on screen\n")
     assert engine.stop(1.0)
+
+
+def test_an_engine_takes_what_it_imported_out_of_the_collectors_sight(tmp_path: Path) -> None:
+    gc.unfreeze()
+    engine = Engine(lambda: session(tmp_path))
+    engine.start()
+    try:
+        eventually_blocking(lambda: engine.snapshot() is not None)
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        assert engine.stop(10)
+        gc.unfreeze()
 
 
 def test_an_engine_that_cannot_start_says_why() -> None:
@@ -216,10 +290,10 @@ async def test_a_defect_in_filling_the_draft_stays_shown_until_a_fill_succeeds(
     planted = True
     states = []
 
-    def values(snapshot: Snapshot) -> Mapping[str, str]:
+    def values(snapshot: Snapshot, **more: Any) -> Mapping[str, str | None]:
         if planted:
             raise ZeroDivisionError("planted")
-        return slot_values(snapshot)
+        return slot_values(snapshot, **more)
 
     monkeypatch.setattr("infdiag_tui.session.slot_values", values)
     guarded = one._assess_guarded
@@ -247,7 +321,7 @@ async def test_findings_of_things_that_are_gone_are_forgotten_and_silence_does_n
     def found(snapshot: Snapshot, *_: object) -> tuple[Evidence, ...]:
         return tuple(Evidence("x", "x", v, "s", snapshot.at, subject=name) for name, v in verdicts.items())
 
-    monkeypatch.setattr("infdiag_tui.session.assess", found)
+    monkeypatch.setattr("infdiag_tui.findings.assessor.assess", found)
 
     def since(name: str) -> float | None:
         one._assess_guarded(fill=False)

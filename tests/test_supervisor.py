@@ -122,6 +122,28 @@ async def test_a_failed_stream_shows_why_and_when_it_is_tried_again_and_comes_ba
         assert running.health.restarts == 1
 
 
+async def test_a_stream_with_nothing_to_watch_is_off_with_its_reason_until_there_is_something() -> None:
+    arrived = asyncio.Event()
+
+    async def absent() -> AsyncIterator[Observation]:
+        nothing: tuple[Observation, ...] = ()
+        for beat in nothing:
+            yield beat
+        raise SourceError("no driver on this machine", state=SourceState.OFF)
+
+    async def later() -> AsyncIterator[Observation]:
+        await arrived.wait()
+        async for beat in forever():
+            yield beat
+
+    async with Running(Scripted(absent, absent, later)) as running:
+        await eventually(lambda: running.health.restarts == 2)
+        assert running.health.state is SourceState.OFF
+        assert running.health.reason == "no driver on this machine"
+        arrived.set()
+        await eventually(lambda: running.health.state is SourceState.LIVE)
+
+
 async def test_a_defect_of_one_stream_is_named_and_restarted(caplog: pytest.LogCaptureFixture) -> None:
     stream = Scripted(broken)
     async with Running(stream) as running:

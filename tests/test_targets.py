@@ -68,9 +68,10 @@ def test_an_unknown_name_is_looked_for_in_the_cluster_of_the_kubeconfig(
 ) -> None:
     (tmp_path / "kubeconfig").write_text("")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    target = resolve_target("churn", None, TargetFlags())
+    target = resolve_target("churn", None, TargetFlags(exec_pod="churn-1", exec_container="server"))
     assert target.model.kubernetes is not None
     assert target.model.kubernetes.name_hint == "churn"
+    assert (target.model.kubernetes.exec_pod, target.model.kubernetes.exec_container) == ("churn-1", "server")
 
 
 def test_no_config_and_no_flags_is_this_machine_on_screen_and_an_error_without_one() -> None:

@@ -10,11 +10,9 @@ from infdiag_tui.model import SeriesView
 from widgets import units
 from widgets.canvas import LineCanvas
 from widgets.ink import Line, Span, Tone, cells, clip, columns, fit, line
-from widgets.scale import Range, Scale, fitting, sort_into_columns, usable, usable_time
+from widgets.raster import Raster, braille
+from widgets.scale import Scale, fitting, sort_into_columns, usable, usable_time
 
-_LEFT_DOTS = (0x40, 0x04, 0x02, 0x01)
-_RIGHT_DOTS = (0x80, 0x20, 0x10, 0x08)
-"""Braille dots of a cell's two columns, from the bottom up (Unicode block U+2800)."""
 _LEAST_PLOT_WIDTH = 8
 _LEAST_AXIS_HEIGHT = 4
 _SHORTEST_S = 0.001
@@ -59,22 +57,11 @@ class ChartSpec:
 
 @dataclass(frozen=True, slots=True)
 class _Plot:
-    """The measured-out drawing area: `width` cells by `height` rows of `dots_x` by `dots_y` dots each."""
+    """The measured-out drawing area, the time at its left edge and the width of a column of dots."""
 
-    width: int
-    height: int
-    dots_x: int
-    dots_y: int
+    raster: Raster
     start: float
     step_s: float
-
-    @property
-    def rows(self) -> int:
-        return self.height * self.dots_y
-
-    @property
-    def columns(self) -> int:
-        return self.width * self.dots_x
 
 
 def render_chart(points: SeriesView, spec: ChartSpec, width: int, height: int) -> list[Line]:
@@ -103,7 +90,7 @@ def render_chart(points: SeriesView, spec: ChartSpec, width: int, height: int) -
         left = Span(columns(label, gutter - 1, right=True) + axis, Tone.DIM) if gutter else Span("")
         drawn.append(fit(line(left, content), width))
     if with_time:
-        drawn.append(fit(_time_axis(spec, gutter, plot.width), width))
+        drawn.append(fit(_time_axis(spec, gutter, plot.raster.width), width))
     return drawn
 
 
@@ -139,16 +126,17 @@ def _labels(scale: Scale, spec: ChartSpec, rows: int) -> list[str]:
 
 
 def _measure(spec: ChartSpec, width: int, rows: int) -> _Plot:
-    dots_x, dots_y = (1, 1) if spec.ascii_only else (2, 4)
     span_s = spec.span_s if usable_time(spec.span_s) and spec.span_s >= _SHORTEST_S else _SHORTEST_S
     cell_s = span_s / width
     now = spec.now if usable_time(spec.now) else 0.0
     # The last column is the one that `now` lies in: whole cells keep earlier columns where they were.
     end = (math.floor(now / cell_s) + 1) * cell_s
-    return _Plot(width, rows, dots_x, dots_y, end - span_s, cell_s / dots_x)
+    raster = Raster(width, rows, spec.ascii_only)
+    return _Plot(raster, end - span_s, cell_s / raster.dots_x)
 
 
 def _draw(points: SeriesView, spec: ChartSpec, scale: Scale, plot: _Plot) -> list[Line]:
+    raster = plot.raster
     ranges = sort_into_columns(
         points.times,
         points.values,
@@ -156,44 +144,17 @@ def _draw(points: SeriesView, spec: ChartSpec, scale: Scale, plot: _Plot) -> lis
         points.highs,
         start=plot.start,
         step_s=plot.step_s,
-        count=plot.columns,
+        count=raster.columns,
         gap_s=spec.gap_s,
     )
-    dots = _dots(ranges, scale, plot, area=spec.area)
-    limit_row = None
-    if spec.limit is not None and usable(spec.limit) and scale.low <= spec.limit <= scale.high:
-        limit_row = plot.height - 1 - scale.row(spec.limit, plot.rows) // plot.dots_y
-    marked = {math.floor((at - plot.start) / (plot.step_s * plot.dots_x)) for at in spec.marks if usable_time(at)}
+    dots = raster.dots(ranges, scale, area=spec.area)
+    limit_row = None if spec.limit is None or not usable(spec.limit) else raster.row_of(spec.limit, scale)
+    marked = {math.floor((at - plot.start) / (plot.step_s * raster.dots_x)) for at in spec.marks if usable_time(at)}
     lines: list[Line] = []
-    for row in range(plot.height):
-        marks = marked if row == plot.height - 1 else set()
+    for row in range(raster.height):
+        marks = marked if row == raster.height - 1 else set()
         lines.append(_row(dots[row], marks, spec, limit=row == limit_row))
     return lines
-
-
-def _dots(ranges: Sequence[Range | None], scale: Scale, plot: _Plot, *, area: bool) -> list[list[int]]:
-    """Per row from the top and cell from the left, the dots that are set (a braille bit pattern, or 1 in ASCII)."""
-    grid = [[0] * plot.width for _ in range(plot.height)]
-    before: tuple[int, int] | None = None
-    for column, found in enumerate(ranges):
-        if found is None:
-            before = None
-            continue
-        low, high = scale.row(found[0], plot.rows), scale.row(found[1], plot.rows)
-        first, last = low, high
-        if area:
-            first = 0
-        elif before is not None:  # a steep line stays connected
-            first, last = min(low, max(before[1], low)), max(high, min(before[0], high))
-            first = min(first, before[1] + 1) if low > before[1] else first
-            last = max(last, before[0] - 1) if high < before[0] else last
-        before = (low, high)
-        for dot in range(max(0, first), min(plot.rows - 1, last) + 1):
-            bit = 1
-            if plot.dots_y == 4:
-                bit = (_LEFT_DOTS if column % 2 == 0 else _RIGHT_DOTS)[dot % 4]
-            grid[plot.height - 1 - dot // plot.dots_y][column // plot.dots_x] |= bit
-    return grid
 
 
 def _row(dots: Sequence[int], marks: set[int], spec: ChartSpec, *, limit: bool) -> Line:
@@ -203,7 +164,7 @@ def _row(dots: Sequence[int], marks: set[int], spec: ChartSpec, *, limit: bool) 
         if cell in marks:
             sign, tone = ("x" if spec.ascii_only else "✗"), Tone.BAD
         elif bits:
-            sign, tone = ("#" if spec.ascii_only else chr(0x2800 + bits)), spec.tone
+            sign, tone = ("#" if spec.ascii_only else braille(bits)), spec.tone
         elif limit:
             sign, tone = ("-" if spec.ascii_only else "╌"), Tone.WARN
         else:

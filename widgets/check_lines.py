@@ -17,6 +17,7 @@ from infdiag_tui.model import (
 )
 from widgets import units
 from widgets.bars import bar
+from widgets.check_chart import chart_lines
 from widgets.findings import detail
 from widgets.glyphs import Glyphs
 from widgets.ink import Line, Span, Tone, cells, clip, columns, line, line_cells, wrap
@@ -123,11 +124,12 @@ def offer_detail(one: OfferedCheck, width: int, glyphs: Glyphs) -> list[Line]:
 def _parameter(field: FormField, name_width: int) -> Line:
     value = Span(field.value) if field.value else Span(field.default or "not set", Tone.DIM)
     origin = "  (config)" if field.value else ""
-    return line(Span(columns(field.name, name_width), Tone.DIM), "  ", value, Span(origin, Tone.DIM))
+    not_now = f"  not now: {field.lacking}" if field.lacking else ""
+    return line(Span(columns(field.name, name_width), Tone.DIM), "  ", value, Span(origin + not_now, Tone.DIM))
 
 
 def run_detail(run: CheckRun, now: float, width: int, glyphs: Glyphs) -> list[Line]:
-    """All about one run: where it stands, progress, summary, evidence, tables, files."""
+    """All about one run: where it stands, progress, summary, charts, evidence, tables, files."""
     sign, word, tone = standing(run, glyphs)
     end = run.ended_at if run.ended_at is not None else now
     took = units.duration(max(0.0, end - run.started_at))
@@ -149,6 +151,8 @@ def run_detail(run: CheckRun, now: float, width: int, glyphs: Glyphs) -> list[Li
 
 def _result(result: CheckResult, now: float, width: int, glyphs: Glyphs) -> list[Line]:
     rows = _wrapped(result.summary, width)
+    for chart in result.charts:
+        rows += [(), *chart_lines(chart, width, glyphs)]
     if result.evidence:
         rows += [(), line(Span("Evidence", Tone.HEAD))]
         for one in sorted(result.evidence, key=lambda each: -_RANKS[each.verdict]):

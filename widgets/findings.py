@@ -8,8 +8,10 @@ from infdiag_tui.clock import utc_text
 from infdiag_tui.model import PROBLEM_STATES, Evidence, Snapshot, SourceState, Verdict
 from widgets import units
 from widgets.glyphs import UNICODE, Glyphs
+from widgets.hypothesis_lines import hypothesis_lines
 from widgets.ink import Line, Span, Tone, line, wrap
 from widgets.panel import LinePanel
+from widgets.pins import finding_pin
 from widgets.source_state import current
 
 _TONES = {Verdict.FAIL: Tone.BAD, Verdict.WARN: Tone.WARN}
@@ -20,9 +22,10 @@ class FindingsPanel(LinePanel):
     """Every finding with its subject, value, threshold and since when it holds."""
 
     HELP = """\
-What is over a threshold right now, worst first. FAIL is a fault, WARN is worth a look. The line below each says \
-the measured value, the threshold and where it comes from, and since when it holds (UTC). Sources without current data \
-are named: silence about them proves nothing.
+Above: the root cause where one is proven, else what is likely, with the evidence for and against it and the \
+check that would settle it. Below: what is over a threshold right now, worst first. FAIL is a fault, WARN is \
+worth a look. The line below each says the measured value, the threshold and where it comes from, and since when \
+it holds (UTC). Sources without current data are named: silence about them proves nothing.
 """
 
     def __init__(
@@ -33,6 +36,10 @@ are named: silence about them proves nothing.
         ascii_only: bool = False,
     ) -> None:
         super().__init__("Findings", sources=sources, id=id, ascii_only=ascii_only)
+
+    def pin_of(self, snapshot: Snapshot) -> str:
+        """The root cause, the likeliest hypothesis or the worst finding."""
+        return finding_pin(snapshot)
 
     def render_lines_for(self, snapshot: Snapshot, now: float, width: int, height: int) -> Sequence[Line]:
         """The findings, with their details as far as the height allows."""
@@ -59,7 +66,8 @@ def findings_lines(
     """
     findings = [one for one in snapshot.evidence if one.verdict in _TONES]
     findings.sort(key=lambda one: one.verdict is not Verdict.FAIL)
-    rows: list[Line] = list(_headline(snapshot, findings, glyphs, width))
+    rows: list[Line] = hypothesis_lines(snapshot.diagnosis, width, glyphs, details=details)
+    rows += _headline(snapshot, findings, glyphs, width)
     for one in findings:
         rows += _finding(one, now, width, glyphs, details=details)
     rows += _blind_for(snapshot, now, width, glyphs)

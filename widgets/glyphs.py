@@ -19,6 +19,12 @@ class Glyphs:
     bar_parts: str
     """Signs for a partly filled cell, from empty to nearly full."""
     bar_empty: str
+    bar_second: str
+    """Fills a bar that another one is compared with."""
+    limit: str
+    """Where along a line a limit or a moment is: stands upright."""
+    level: str
+    """A level across a chart."""
     ellipsis: str
     warning: str
     problem: str
@@ -59,6 +65,9 @@ UNICODE = Glyphs(
     bar_full="█",
     bar_parts=" ▏▎▍▌▋▊▉",
     bar_empty="░",
+    bar_second="▒",
+    limit="┆",
+    level="╌",
     ellipsis="…",
     warning="▲",
     problem="✗",
@@ -98,6 +107,9 @@ ASCII = Glyphs(
     bar_full="#",
     bar_parts=" ",
     bar_empty=".",
+    bar_second="=",
+    limit="|",
+    level="-",
     ellipsis="~",
     warning="!",
     problem="x",

@@ -13,6 +13,7 @@ from widgets.gpu_lines import all_lines, name_of, one_line, some_lines
 from widgets.ink import Line, Tone, beside, muted, toned, wrap
 from widgets.machine_lines import host_lines, process_lines
 from widgets.panel import LinePanel
+from widgets.pins import gpu_pin
 from widgets.source_state import PanelState, combine, matching
 from widgets.verdicts import Verdicts
 
@@ -78,7 +79,7 @@ def _machine(view: MachineView, width: int, verdicts: Verdicts, *, brief: bool) 
 
 def _without_gpus(view: MachineView, machine: list[Line], width: int, height: int) -> list[Line]:
     words = {
-        SourceState.OFF: "",
+        SourceState.OFF: f"GPUs are off: {view.gpu_state.reason}.",
         SourceState.STARTING: "Waiting for the first GPU reading.",
         SourceState.LIVE: "No GPU found.",
     }.get(view.gpu_state.state, "No GPU reading yet: see above.")
@@ -187,6 +188,10 @@ offer the figure; it never means zero. Charts show the last five minutes; an emp
         super().__init__(title, sources=(*gpu_sources, *machine_sources), id=id, ascii_only=ascii_only)
         self._gpu_sources = gpu_sources
         self._machine_sources = machine_sources
+
+    def pin_of(self, snapshot: Snapshot) -> str:
+        """Every GPU's figures."""
+        return gpu_pin(snapshot)
 
     def render_lines_for(self, snapshot: Snapshot, now: float, width: int, height: int) -> Sequence[Line]:
         """GPUs and machine at this size."""

@@ -21,6 +21,7 @@ from widgets.latency_lines import (
     target_line,
 )
 from widgets.panel import LinePanel
+from widgets.pins import latency_pin
 
 _CHART_SPAN_S = 300.0
 _CHART_ROWS = 6
@@ -123,6 +124,10 @@ A probe posts the known-good input on a fixed schedule, whatever the server does
 
 `n` is the number of requests in a window; `all` is since the start.
 """
+
+    def pin_of(self, snapshot: Snapshot) -> str:
+        """Quantiles and errors of every target."""
+        return latency_pin(snapshot)
 
     def render_lines_for(self, snapshot: Snapshot, now: float, width: int, height: int) -> Sequence[Line]:
         """The targets at this size."""

@@ -18,6 +18,7 @@ from widgets.ink import Line, Span, Tone, fit, line, line_cells
 from widgets.log_filter import LogFilter
 from widgets.log_view import LogTail
 from widgets.panel import Panel
+from widgets.pins import log_pin
 
 _TOLD_S = 3.0
 _STEPS = (Severity.UNKNOWN, Severity.INFO, Severity.WARNING, Severity.ERROR)
@@ -120,6 +121,11 @@ Times are UTC.
     def current_entry(self) -> LogLine | None:
         """The entry that the cursor is on, for evidence."""
         return self.tail.selected
+
+    def pin_of(self, snapshot: Snapshot) -> str:
+        """The entry that the cursor is on, else the newest error."""
+        entry = self.tail.selected or (snapshot.logs.errors[-1] if snapshot.logs.errors else None)
+        return log_pin(entry) if entry is not None else ""
 
     def draw_body(self, snapshot: Snapshot, now: float) -> None:
         """Shows the snapshot's logs."""

@@ -106,6 +106,15 @@ class Panel(Vertical):
     def draw_body(self, snapshot: Snapshot, now: float) -> None:
         """Draws the body; called with the frozen picture while paused."""
 
+    def pin_text(self) -> str:
+        """What the panel shows, on one line for the report; empty when there is nothing worth keeping."""
+        return self.pin_of(self._drawn[0]) if self._drawn is not None else ""
+
+    def pin_of(self, snapshot: Snapshot) -> str:
+        """The same of a snapshot; panels that can be pinned say it."""
+        del snapshot
+        return ""
+
     def draw_arrivals(self, snapshot: Snapshot) -> None:
         """Told of newer pictures while paused, for panels that count what the operator has not seen."""
 

@@ -17,6 +17,7 @@ from widgets.chart import ChartSpec, render_chart, span_of
 from widgets.glyphs import Glyphs
 from widgets.ink import Line, Span, Tone, line, muted, toned, wrap
 from widgets.panel import Panel
+from widgets.pins import pod_pin
 from widgets.pod_rows import (
     COLUMNS,
     cpu_figures,
@@ -215,8 +216,14 @@ Below stand the newest warning events about these pods.
         """`namespace/name` of the selected pod, empty while there is none."""
         return self.table.selected_key
 
+    def pin_of(self, snapshot: Snapshot) -> str:
+        """The selected pod."""
+        selected = next((pod for pod in snapshot.pods if pod.key == self.table.selected_key), None)
+        return pod_pin(snapshot, selected) if selected is not None else ""
+
     def draw_body(self, snapshot: Snapshot, now: float) -> None:
         """Shows the snapshot's pods."""
+        now = snapshot.wall(now)  # every time in here is the cluster's
         self._picture = (snapshot, now)
         width = self.table.room.width
         if width <= 0:

@@ -76,6 +76,21 @@ def fitting(values: Sequence[float], low: float | None, high: float | None, base
     return Scale(bottom, top)
 
 
+def close_fitting(values: Sequence[float], base: int = 10) -> Scale:
+    """A scale with round ends just around finite `values`, wherever zero is: for small changes on a high level."""
+    finite = [value for value in values if usable(value)]
+    if not finite:
+        return Scale(0.0, 1.0)
+    low, high = min(finite), max(finite)
+    # A spread that is a mere thousandth of the level is noise: it does not deserve the whole height.
+    spread = max(high - low, abs(high) * 1e-3) or 1.0
+    step = nice_ceiling(spread / 4, base)
+    bottom, top = math.floor(low / step) * step, math.ceil(high / step) * step
+    if not top > bottom:
+        top = bottom + max(step, abs(bottom) * 1e-9)
+    return Scale(bottom, top)
+
+
 def sort_into_columns(
     times: Sequence[float],
     values: Sequence[float | None],

@@ -103,7 +103,7 @@ def _head(snapshot: Snapshot, now: float, glyphs: Glyphs, width: int, pause: Pau
     """Severity and clock always; then an unsaved draft, the pause, elapsed time and title as far as there is room."""
     incident = snapshot.incident
     severity = _severity(snapshot, now, glyphs)
-    clock = Span(utc_text(now)[11:], Tone.STRONG)
+    clock = Span(utc_text(snapshot.wall(now))[11:], Tone.STRONG)
     extras: list[tuple[str, Span]] = []
     room = width - 1 - cells(severity.text) - 2 - cells(clock.text)
     if snapshot.draft.save_error:

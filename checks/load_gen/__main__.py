@@ -15,11 +15,12 @@ from typing import Any
 
 import orjson
 
-from checks.load_gen.fine_timer import new_loop
+from checks.load_gen.fine_loop import FineLoop
 from checks.load_gen.job import LINE_LIMIT_BYTES, Phase, Setup
 from checks.load_gen.loops import run_phase
 from checks.load_gen.tally import Tally
 from checks.load_gen.wire import Wire
+from infdiag_tui.config.request import RequestError
 
 _PROGRESS_S = 0.25
 
@@ -36,8 +37,11 @@ async def main() -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     try:
         wire = Wire(Setup(**orjson.loads(await _line(reader))))
-    except OSError as error:
-        say("refused", {"text": f"endpoint.ca_file cannot be used: {error.strerror or error}"})
+    except RequestError as error:
+        say("refused", {"text": f"{error.reason}: {error.remedy}."})
+        return
+    except ValueError as error:
+        say("refused", {"text": f"no request can be made for this endpoint: {error}"})
         return
     # Collections in the middle of a phase would be charged to the server; what exists now is never garbage.
     gc.collect()
@@ -73,5 +77,5 @@ def _progress() -> Any:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    with asyncio.Runner(loop_factory=FineLoop) as runner:
         runner.run(main())

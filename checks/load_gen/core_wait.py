@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import NamedTuple
 
-_SCHEDSTAT = Path("/proc/thread-self/schedstat")
+_SCHEDSTAT = "/proc/thread-self/schedstat"
+_ENOUGH_BYTES = 128
 
 
 class CoreWait(NamedTuple):
@@ -15,13 +16,33 @@ class CoreWait(NamedTuple):
     turns: int
 
 
-def core_wait() -> CoreWait | None:
-    """The kernel's account (Documentation/scheduler/sched-stats.rst); None where it keeps none."""
-    try:
-        _, waited_ns, turns = _SCHEDSTAT.read_text().split()
-    except (OSError, ValueError):
-        return None
-    return CoreWait(int(waited_ns) / 1e9, int(turns))
+class CoreWaits:
+    """The kernel's account of the thread that makes this object (Documentation/scheduler/sched-stats.rst).
+
+    Kept open, since a look into it after every wait must cost microseconds.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._file = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = -1
+
+    def so_far(self) -> CoreWait | None:
+        """The account as it is now; None where the kernel keeps none."""
+        if self._file < 0:
+            return None
+        try:
+            _, waited_ns, turns = os.pread(self._file, _ENOUGH_BYTES, 0).split()
+        except (OSError, ValueError):
+            return None
+        return CoreWait(int(waited_ns) / 1e9, int(turns))
+
+    def close(self) -> None:
+        """Closes the file; from then on there is no account."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 def mean_wait_ms(before: CoreWait | None, after: CoreWait | None) -> float | None:

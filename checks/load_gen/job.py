@@ -84,6 +84,11 @@ class Summary:
         dropped: arrivals not sent because too many requests were unanswered.
         cpu_share: the generator's CPU time per elapsed time; 1.0 is one core, all that it can use.
         core_wait_ms: mean time that the generator waited for a core when ready to run; None where it is unknown.
+        own_ms: how much of each quantile of `latency_ms` may be the generator's own, its waits for a core included, at
+            most; None without samples.
+        own_mean_ms: likewise, of the mean.
+        turnaround_ms: in a closed loop, mean time from a reply to the same worker's next request: a client without it
+            would send more. None in an open loop, or where no worker had two turns.
         stopped: why it ended early: `errors` or `time`; empty when it ran to its end.
         first_ms: the first request's latency.
         connections: connections opened.
@@ -106,6 +111,9 @@ class Summary:
     dropped: int
     cpu_share: float
     core_wait_ms: float | None
+    own_ms: Mapping[str, float] | None
+    own_mean_ms: float | None
+    turnaround_ms: float | None
     stopped: str
     first_ms: float | None
     connections: int
@@ -115,6 +123,17 @@ class Summary:
     def failed(self) -> int:
         """Failed requests of every kind."""
         return sum(self.errors.values())
+
+    @property
+    def own_share(self) -> float:
+        """At most this share of a worker's time went by in the generator: so much was the throughput too low.
+
+        0 in an open loop, whose schedule sets the rate.
+        """
+        if self.mean_ms is None or self.own_mean_ms is None or self.turnaround_ms is None:
+            return 0.0
+        round_ms = self.mean_ms + self.turnaround_ms
+        return (self.own_mean_ms + self.turnaround_ms) / round_ms if round_ms > 0 else 0.0
 
 
 def summary_from(message: Mapping[str, Any]) -> Summary:

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 
-from checks.load_gen.core_wait import core_wait, mean_wait_ms
+from checks.load_gen.core_wait import mean_wait_ms
 from checks.load_gen.job import Phase, Summary
 from checks.load_gen.tally import Cost, Tally
 from checks.load_gen.wire import Wire
@@ -24,7 +24,7 @@ async def run_phase(phase: Phase, wire: Wire, watch: Callable[[Tally], None]) ->
     """
     tally = Tally(phase)
     connections = wire.connections
-    cpu_s, waited = time.process_time(), core_wait()
+    cpu_s, waited = time.process_time(), wire.loop.core_wait()
     started = time.perf_counter() + (_LEAD_S if phase.rate_per_s is not None else 0.0)
     stop = asyncio.Event()
 
@@ -45,7 +45,7 @@ async def run_phase(phase: Phase, wire: Wire, watch: Callable[[Tally], None]) ->
         ended = await asyncio.gather(sending, stopping, return_exceptions=True)
     if isinstance(ended[0], Exception):
         raise ended[0]
-    cost = Cost(time.process_time() - cpu_s, mean_wait_ms(waited, core_wait()))
+    cost = Cost(time.process_time() - cpu_s, mean_wait_ms(waited, wire.loop.core_wait()))
     return tally.summary(started, time.perf_counter(), cost, stopped, wire.connections - connections)
 
 
@@ -53,9 +53,14 @@ async def _closed(wire: Wire, tally: Tally, took: Callable[[], None]) -> None:
     turns = iter(range(tally.phase.requests))
 
     async def work() -> None:
+        ended: float | None = None
         for _ in turns:
             sent = time.perf_counter()
-            tally.take(sent, sent, await wire.shoot())
+            if ended is not None:
+                tally.turned(sent - ended)
+            shot = await wire.shoot()
+            ended = shot.ended
+            tally.take(sent, sent, shot)
             took()
 
     async with asyncio.TaskGroup() as workers:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from checks.load_gen.job import QUANTILES, Figure, Phase, Summary
 from checks.load_gen.wire import Shot
-from checks.stats.rank_interval import rank_interval
 from infdiag_tui.model import ErrorKind
+from infdiag_tui.stats.rank_interval import rank_interval
 
 _RECENT = 50
 _ENOUGH_TO_STOP = 20
@@ -40,6 +40,9 @@ class Tally:
         self._recent: deque[bool] = deque(maxlen=_RECENT)
         self._latency_ms = array("d")
         self._service_ms = array("d")
+        self._without_own_ms = array("d")
+        self._turned_s = 0.0
+        self._turns = 0
         self._given_up_ms = math.inf
         self._given_up_service_ms = math.inf
         self._lateness_ms = array("d")
@@ -70,6 +73,12 @@ class Tally:
             self._given_up_service_ms = min(self._given_up_service_ms, service_ms)
         self._latency_ms.append(latency_ms)
         self._service_ms.append(service_ms)
+        self._without_own_ms.append(latency_ms - shot.own_s * 1e3)
+
+    def turned(self, seconds: float) -> None:
+        """Counts the time that a worker of a closed loop took from a reply to its next request."""
+        self._turned_s += seconds
+        self._turns += 1
 
     def too_many_errors(self) -> bool:
         """True when the latest outcomes failed more often than the phase allows."""
@@ -85,6 +94,8 @@ class Tally:
         elapsed_s = max((ended if stopped or not self.finished else self._last_end) - started, 1e-6)
         latency_ms, service_ms = sorted(self._latency_ms), sorted(self._service_ms)
         lateness_ms = sorted(self._lateness_ms)
+        without_own_ms = sorted(self._without_own_ms)
+        mean_ms = math.fsum(latency_ms) / len(latency_ms) if latency_ms else None
         return Summary(
             name=self.phase.name,
             requests=self.finished,
@@ -94,7 +105,7 @@ class Tally:
             throughput_rps=(self.finished - self.failed) / elapsed_s if self.finished else 0.0,
             samples=len(latency_ms),
             latency_ms=_figures(latency_ms, self._given_up_ms),
-            mean_ms=math.fsum(latency_ms) / len(latency_ms) if latency_ms else None,
+            mean_ms=mean_ms,
             max_ms=_max(latency_ms, self._given_up_ms),
             service_ms=_figures(service_ms, self._given_up_service_ms),
             lateness_p99_ms=quantile(lateness_ms, 0.99) if lateness_ms else None,
@@ -102,6 +113,9 @@ class Tally:
             dropped=self.dropped,
             cpu_share=cost.cpu_s / elapsed_s,
             core_wait_ms=cost.core_wait_ms,
+            own_ms=_apart(latency_ms, without_own_ms),
+            own_mean_ms=None if mean_ms is None else mean_ms - math.fsum(without_own_ms) / len(without_own_ms),
+            turnaround_ms=self._turned_s * 1e3 / self._turns if self._turns else None,
             stopped=stopped,
             first_ms=self._first_ms,
             connections=connections,
@@ -152,6 +166,13 @@ def _figures(ordered: list[float], given_up_from_ms: float) -> dict[str, Figure]
     if not ordered:
         return None
     return {name: figure(ordered, q, given_up_from_ms) for name, q in QUANTILES.items()}
+
+
+def _apart(ordered: list[float], lower: list[float]) -> dict[str, float] | None:
+    """By how much each quantile of the first ascending sample is above that of the second."""
+    if not ordered:
+        return None
+    return {name: quantile(ordered, q) - quantile(lower, q) for name, q in QUANTILES.items()}
 
 
 def _max(ordered: list[float], given_up_from_ms: float) -> Figure | None:

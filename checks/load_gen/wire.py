@@ -2,112 +2,161 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import errno
 import os
-import ssl
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import aiohttp
-import certifi
+from aiohttp.http import HttpProcessingError, RawResponseMessage
+from aiohttp.http_exceptions import ContentEncodingError
+from multidict import CIMultiDict
+from yarl import URL
 
+from checks.load_gen.fine_loop import FineLoop
 from checks.load_gen.job import LOCAL, Setup
 from checks.load_gen.judge import MAX_REPLY_BYTES, complaint, quote
+from checks.load_gen.timed import TimedConnector, TimedHandler
+from infdiag_tui.config.request import tls_context
 from infdiag_tui.model import ErrorKind
 from infdiag_tui.text import clean, one_line
 
 _LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
 _IDLE_S = 4.0
 """Idle connections are given up before common servers do so (uvicorn after 5 s): a race would look like an error."""
+_NO_LIMIT = aiohttp.ClientTimeout(total=None)
+"""The limit is one around the whole exchange."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """How a request ended: at `ended` (perf_counter seconds), with an empty `kind` when it was answered."""
+    """How a request ended: at `ended` (perf_counter seconds), with an empty `kind` when it was answered.
+
+    `own_s` is the part of its time that may have passed in this process, at most: from the call to the write, and from
+    the earliest moment at which the reply can have been there until it was read. Not known is what it added to
+    making a new connection.
+    """
 
     ended: float
     kind: str = ""
     text: str = ""
+    own_s: float = 0.0
 
 
 class Wire:
     """Makes the same request again and again over one pool of connections. Use as an async context manager."""
 
     def __init__(self, setup: Setup) -> None:
+        """Prepares the request; to be called on the generator's own event loop.
+
+        Raises:
+            OSError: `ca_file` cannot be read or holds no certificate.
+            ValueError: no request can be made of the method, the URL or the headers.
+        """
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, FineLoop):
+            raise TypeError("the load generator needs its own event loop")
+        self.loop = loop
         self.connections = 0
         self._setup = setup
-        self._body = None if setup.body is None else base64.b64decode(setup.body)
-        self._tls = tls_context(setup) if setup.url.startswith("https:") else None
-        self._session: aiohttp.ClientSession | None = None
+        self._body = b"" if setup.body is None else base64.b64decode(setup.body)
+        headers = CIMultiDict(setup.headers)
+        if setup.body is not None:
+            headers.setdefault("Content-Length", str(len(self._body)))
+        if not setup.keep_alive:
+            headers["Connection"] = "close"
+        ca_file = None if setup.ca_file is None else Path(setup.ca_file)
+        tls = tls_context(ca_file, verify=setup.verify_tls) if setup.url.startswith("https:") else None
+        self._request = aiohttp.ClientRequest(
+            setup.method,
+            URL(setup.url),
+            headers=headers,
+            loop=loop,
+            ssl=tls if tls is not None else True,
+            proxy=None if setup.proxy is None else URL(setup.proxy),
+        )
+        self._connector = TimedConnector(loop, _IDLE_S if setup.keep_alive else None)
+        self._packet = b""
 
     async def __aenter__(self) -> Self:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(self._count_connection)
-        # The callers bound how many are in flight; a second bound here would queue without telling.
-        if self._setup.keep_alive:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S)
-        else:
-            connector = aiohttp.TCPConnector(limit=0, force_close=True)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._setup.timeout_s),
-            headers=self._setup.headers,
-            trace_configs=[trace],
-        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._connector.close()
 
     async def shoot(self) -> Shot:
         """Sends the request and reads the reply. Raises nothing but cancellation and defects."""
-        if self._session is None:
-            raise RuntimeError("shoot() outside of the context manager")
-        setup = self._setup
+        began = time.perf_counter()
         try:
-            async with self._session.request(
-                setup.method,
-                setup.url,
-                data=self._body,
-                allow_redirects=False,
-                ssl=self._tls if self._tls is not None else True,
-                proxy=setup.proxy,
-            ) as response:
-                body = await _whole(response)
-                ended = time.perf_counter()
-                return _judged(setup.protocol, response, body, ended)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            kind, text = failure(error, setup.timeout_s)
+            async with asyncio.timeout(self._setup.timeout_s):
+                return await self._exchange(began)
+        except (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError) as error:
+            kind, text = failure(error, self._setup.timeout_s)
             return Shot(time.perf_counter(), kind, text)
 
-    async def _count_connection(self, *_: object) -> None:
-        self.connections += 1
+    async def _exchange(self, began: float) -> Shot:
+        connection = await self._connector.connect(self._request, [], _NO_LIMIT)
+        handler, transport = connection.protocol, connection.transport
+        whole = False
+        try:
+            if not isinstance(handler, TimedHandler) or transport is None:
+                raise RuntimeError("a connection that the pool did not make")
+            own_s = time.perf_counter() - began if handler.used else 0.0
+            if not handler.used:
+                handler.used = True
+                self.connections += 1
+                self._packet = self._head() + self._body
+            handler.set_response_params(skip_payload=self._setup.method == "HEAD", read_until_eof=True)
+            transport.write(self._packet)
+            message, payload = await handler.read()
+            while message.code < 200 and message.code != 101:
+                message, payload = await handler.read()
+            body = await _whole(payload)
+            # A server that answers before it has read everything leaves the rest in the way of the next request.
+            whole = body is not None and not transport.get_write_buffer_size()
+        finally:
+            if whole:
+                connection.release()
+            else:
+                connection.close()
+        own_s += handler.arrived - handler.ready_since
+        kind, text = _judged(self._setup.protocol, message, body)
+        return Shot(handler.arrived, kind, text, own_s)
+
+    def _head(self) -> bytes:
+        """The request line and the headers. To be made after a connect, which adds what a proxy wants."""
+        request = self._request
+        target = str(request.url) if request.proxy and not request.is_ssl() else request.url.raw_path_qs
+        lines = [f"{request.method} {target} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in request.headers.items()]
+        return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes | None:
+async def _whole(payload: aiohttp.StreamReader) -> bytes | None:
     """The decoded body, None when it is larger than any answer should be."""
     parts: list[bytes] = []
     size = 0
-    async for part in response.content.iter_any():
+    while not payload.at_eof():
+        part = await payload.readany()
         size += len(part)
         if size > MAX_REPLY_BYTES:
-            response.close()
             return None
         parts.append(part)
     return b"".join(parts)
 
 
-def _judged(protocol: str, response: aiohttp.ClientResponse, body: bytes | None, ended: float) -> Shot:
-    if not 200 <= response.status < 300:
-        return Shot(ended, f"http-{response.status}", f"HTTP {response.status}: {quote(body or b'')}")
+def _judged(protocol: str, message: RawResponseMessage, body: bytes | None) -> tuple[str, str]:
+    """The kind and a sentence of what is wrong with a reply; empty when it is an answer."""
+    if not 200 <= message.code < 300:
+        return f"http-{message.code}", f"HTTP {message.code}: {quote(body or b'')}"
     if body is None:
-        return Shot(ended, ErrorKind.BAD_REPLY.value, f"the reply is larger than {MAX_REPLY_BYTES // 1024 // 1024} MiB")
-    wrong = complaint(protocol, response.headers.get("Content-Type", ""), body)
-    return Shot(ended, ErrorKind.BAD_REPLY.value, wrong) if wrong else Shot(ended)
+        return ErrorKind.BAD_REPLY.value, f"the reply is larger than {MAX_REPLY_BYTES // 1024 // 1024} MiB"
+    wrong = complaint(protocol, message.headers.get("Content-Type", ""), body)
+    return (ErrorKind.BAD_REPLY.value, wrong) if wrong else ("", "")
 
 
 def failure(error: Exception, timeout_s: float) -> tuple[str, str]:
@@ -123,25 +172,8 @@ def failure(error: Exception, timeout_s: float) -> tuple[str, str]:
         return ErrorKind.TLS.value, text
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientProxyConnectionError):
         return ErrorKind.CONNECT.value, text
+    if isinstance(error.__cause__, ContentEncodingError):
+        return ErrorKind.BAD_REPLY.value, "the reply's body is not in the encoding that its headers name"
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
         return ErrorKind.DISCONNECT.value, "the server closed the connection instead of completing the reply"
     return ErrorKind.BAD_REPLY.value, text
-
-
-def tls_context(setup: Setup) -> ssl.SSLContext:
-    """Trusts `ca_file` alone if given, else the system's authorities and certifi's, as the latency probe does.
-
-    Raises:
-        OSError: the file cannot be read or holds no certificate.
-    """
-    if not setup.verify_tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    if setup.ca_file is not None:
-        return ssl.create_default_context(cafile=setup.ca_file)
-    context = ssl.create_default_context()
-    if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
-        context.load_verify_locations(cafile=certifi.where())
-    return context

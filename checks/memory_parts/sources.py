@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import psutil
 
 from checks.base import CheckError, Remote, Sender
-from checks.memory_parts.growth import Series
-from checks.metrics_text import parse_metrics
+from infdiag_tui.servers.metrics_text import parse_metrics
+from infdiag_tui.stats.growth import Series
 from infdiag_tui.text import clean, one_line
 
 _MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -179,10 +179,10 @@ class ContainerSource:
         used = next((row[1] for row in rows if len(row) == 2 and row[0] in _ANONYMOUS and row[1].isdigit()), None)
         if status or used is None:
             reason = err.decode("utf-8", "replace").strip() or f"status {status}"
-            raise CheckError(one_line(clean(f"The container's memory cannot be read: {reason}.")))
+            raise CheckError(one_line(clean(f"Memory cannot be read {self._remote.where}: {reason}."), 600))
         limit = float(rows[0][0]) if rows[0] and rows[0][0].isdigit() else None
         limit = None if limit is not None and limit >= _NO_LIMIT else limit
-        return [Reading("container", float(used), limit, "the container's limit")]
+        return [Reading(self._remote.place, float(used), limit, "the container's limit")]
 
 
 def read_file(path: Path, limit_bytes: float | None) -> list[Series]:

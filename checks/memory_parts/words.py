@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from checks.memory_parts.growth import Growth, Judgement, Series
 from checks.memory_parts.python_lines import GrownLine
 from infdiag_tui.model import Evidence, Verdict
+from infdiag_tui.stats.growth import Growth, Judgement, Series
 from infdiag_tui.text import one_line
 
 SOURCE = "memory"
@@ -36,7 +36,7 @@ def evidence_of(series: Series, of: Judgement, fail_within_s: float, at: float) 
         found.append(
             Evidence(
                 "memory.slope",
-                one_line(f"{series.subject}: {_rate(of.slope.slope)} over {window_s:.0f} s"),
+                one_line(f"{series.subject}: {rate(of.slope.slope)} over {window_s:.0f} s"),
                 verdict,
                 SOURCE,
                 at,
@@ -101,7 +101,7 @@ def summary_of(judged: Sequence[tuple[Series, Judgement]], lines: list[GrownLine
     if not leaks:
         return one_line("; ".join(f"{series.subject}: {of.growth.value}, {of.words}" for series, of in judged) + ".")
     series, of = min(leaks, key=lambda item: math.inf if item[1].time_to_limit_s is None else item[1].time_to_limit_s)
-    words = f"{series.subject} leaks {_rate(of.slope.slope) if of.slope else ''}"
+    words = f"{series.subject} leaks {rate(of.slope.slope) if of.slope else ''}"
     if of.time_to_limit_s is not None:
         words += f" and reaches its limit in {span(of.time_to_limit_s)}"
     if lines:
@@ -117,8 +117,10 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _rate(bytes_per_s: float) -> str:
-    return f"{bytes_per_s * 3600 / _MIB:+.3g} MiB/h"
+def rate(bytes_per_s: float) -> str:
+    """A slope as a person says it."""
+    mib_per_h = bytes_per_s * 3600 / _MIB
+    return f"{mib_per_h:+,.0f} MiB/h" if abs(mib_per_h) >= 100 else f"{mib_per_h:+.3g} MiB/h"
 
 
 def _verdict(of: Judgement, fail_within_s: float) -> Verdict:

@@ -72,7 +72,7 @@ async def run_beside(
     token = secrets.token_hex(8)
     payload = pack(entry, {**job, "token": token})
     python = python or "python3"
-    report(Progress("profiling in the model's container"))
+    report(Progress(f"profiling {remote.where}"))
     clean_end = False
     try:
         code, stdout, stderr = await remote.run(
@@ -88,7 +88,7 @@ async def run_beside(
     for line in stdout.splitlines():
         answer = _read(line, report) or answer
     if answer is None:
-        raise CheckError(_silence(f"{python} in the container", code, stderr))
+        raise CheckError(_silence(f"{python} {remote.where}", code, stderr))
     await asyncio.to_thread(_unpack, answer, out)
     return answer
 

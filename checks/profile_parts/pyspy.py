@@ -49,9 +49,7 @@ async def record(
         words = record_command("py-spy", pid, seconds)
         code, stdout, stderr = await remote.run(words, timeout_s=seconds + GRACE_S)
         if code in (126, 127):
-            raise CheckError(
-                "py-spy is not installed in the model's container; add it to the image (pip install py-spy)"
-            )
+            raise CheckError(f"py-spy is not installed {remote.where}; add it there (pip install py-spy)")
     else:
         program = find()
         if not program:

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from infdiag_tui.servers.stages import Stage
 from infdiag_tui.text import clean, one_line
-
-Stage = Literal["preprocess", "inference", "postprocess", "queue", "total", ""]
-"""A stage of a request; "total" is the server's own count of all of it, "" is shown but not judged."""
-
-STAGES: tuple[Stage, ...] = ("preprocess", "inference", "postprocess", "queue")
-NAMED: tuple[Stage, ...] = (*STAGES, "total")
-
-UNITS_MS = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
-"""Milliseconds in a unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +58,3 @@ def figure_of(name: str, stage: Stage, values_ms: Sequence[float], source: str, 
     if len(values_ms) >= 20:
         p95_ms = statistics.quantiles(values_ms, n=20, method="inclusive")[-1]
     return Figure(one_line(clean(name), 80), stage, mean_ms, len(values_ms), source, note, low, high, p95_ms)
-
-
-# The first list with a matching word decides; "detokenize" must be looked for before "tokenize".
-_WORDS: tuple[tuple[Stage, tuple[str, ...]], ...] = (
-    ("postprocess", ("postproc", "detoken", "decodeoutput", "serializ", "format")),
-    ("preprocess", ("preproc", "token", "feature", "transform", "parse", "deserializ", "prepare")),
-    ("queue", ("queue", "wait", "batching")),
-    ("inference", ("infer", "predict", "forward", "generat", "model", "compute", "score", "prefill", "decode")),
-    ("total", ("total", "request", "server", "app")),
-)
-_CALL = re.compile(r"(?i)^(?:get|post|put|http|grpc)\b|/")
-
-
-def stage_of(name: str, named: dict[str, Stage] | None = None) -> Stage:
-    """The stage that a span's or a Server-Timing entry's name speaks of; `named` (by exact name) comes first.
-
-    A name such as `POST /v2/models/x/infer` is the server's span around the whole request.
-    """
-    if named and name in named:
-        return named[name]
-    if _CALL.search(name):
-        return "total"
-    word = re.sub(r"[^a-z]", "", name.lower())
-    return next((stage for stage, words in _WORDS if any(part in word for part in words)), "")

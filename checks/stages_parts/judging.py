@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,31 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from checks.base import CheckError
-from checks.stages_parts.figures import STAGES, Figure, Split, Stage, figure_of
+from checks.stages_parts.figures import Figure, Split, figure_of
 from infdiag_tui.model import CheckStatus, Evidence, Verdict
+from infdiag_tui.servers.stages import MIN_SAMPLE, STAGES, TOLD, Limits, Stage, read_baseline_ms
+from infdiag_tui.servers.stages import judge as judge_stage
 from infdiag_tui.text import clean, one_line
 
 SOURCE = "stages"
-SPECIFICATION = "typical times of the diagnostic protocol"
-MIN_SAMPLE = 3
-"""Fewer requests than this are shown but not judged."""
-
-FAR_ABOVE = 3.0
-"""So many times the typical time is a failure, less is a warning."""
-
-FLOOR_MS = 1.0
-"""Differences below this are noise of clocks and scheduling, whatever the ratio."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Typical times in ms by stage ("network" included), where each comes from, and the baseline's times."""
-
-    typical_ms: Mapping[str, float]
-    sources: Mapping[str, str]
-    queue_share: float
-    baseline_ms: Mapping[str, float]
-    baseline_ratio: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +34,30 @@ class Judged:
 
 
 def read_baseline(path: Path | None) -> dict[str, float]:
-    """Stage times in ms, kept as `{"stages": {"inference": 12.5}}` or with `{"ms": 12.5}` in place of a number.
-
-    Blocking; empty without a file.
+    """The stage times in ms of the baseline. Blocking; empty without a file.
 
     Raises:
         CheckError: the file is there and cannot be read.
     """
-    if path is None or not path.exists():
-        return {}
     try:
-        kept = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        return read_baseline_ms(path)
+    except (OSError, ValueError) as error:
         raise CheckError(
             one_line(clean(f"The baseline {path} cannot be read: run `infdiag check baseline`."))
         ) from error
-    stages = kept.get("stages") if isinstance(kept, dict) else None
-    times: dict[str, float] = {}
-    for stage, value in stages.items() if isinstance(stages, dict) else ():
-        ms = value.get("ms") if isinstance(value, dict) else value
-        if isinstance(ms, int | float) and not isinstance(ms, bool) and math.isfinite(ms) and ms >= 0:
-            times[str(stage)] = float(ms)
-    return times
 
 
 def judge(splits: Sequence[Split], client_ms: Sequence[float], limits: Limits, at: float) -> list[Judged]:
     """Every stage and the network, told by the first of `splits` that knows it. Blocking (scipy)."""
-    chosen = {stage: found for stage in STAGES if (found := _chosen(splits, stage)) is not None}
+    chosen = {stage: found for stage in TOLD if (found := _chosen(splits, stage)) is not None}
     total = _total(splits, chosen)
     judged = []
-    for stage in STAGES:
-        if stage not in chosen:
+    for stage in TOLD:
+        if stage in chosen:
+            figure, means = chosen[stage]
+            judged.append(Judged(stage, _evidence(stage, figure, limits, total.mean_ms if total else None, at), means))
+        elif stage in STAGES:
             judged.append(_absent(stage, splits, at))
-            continue
-        figure, means = chosen[stage]
-        share = limits.queue_share * total.mean_ms if stage == "queue" and total else None
-        judged.append(Judged(stage, _evidence(stage, figure, limits, share, at), means))
     if client_ms:
         judged.append(_network(client_ms, total, limits, at))
     return judged
@@ -127,8 +96,9 @@ def _absent(stage: str, splits: Sequence[Split], at: float) -> Judged:
     )
 
 
-def _evidence(stage: str, figure: Figure, limits: Limits, share_ms: float | None, at: float) -> Evidence:
-    limit, source, verdict = _verdict(stage, figure.mean_ms, limits, share_ms)
+def _evidence(stage: str, figure: Figure, limits: Limits, total_ms: float | None, at: float) -> Evidence:
+    against = judge_stage(stage, figure.mean_ms, limits, total_ms)
+    limit, source, verdict = against.limit_ms, against.source, against.verdict
     if figure.n < MIN_SAMPLE:
         verdict = Verdict.UNKNOWN
     words = f"{stage} takes {figure.mean_ms:.3g} ms ({figure.n} requests, {figure.source or figure.name})"
@@ -152,25 +122,6 @@ def _evidence(stage: str, figure: Figure, limits: Limits, share_ms: float | None
         threshold=limit,
         threshold_source=source,
     )
-
-
-def _verdict(stage: str, ms: float, limits: Limits, share_ms: float | None) -> tuple[float | None, str, Verdict]:
-    base = limits.baseline_ms.get(stage)
-    if base is not None:
-        limit = max(base * limits.baseline_ratio, base + FLOOR_MS)
-        return limit, f"baseline ({base:.3g} ms) times {limits.baseline_ratio:g}", _over(ms, limit, Verdict.FAIL)
-    if stage == "queue":
-        if share_ms is None:
-            return None, "", Verdict.UNKNOWN
-        limit = max(share_ms, FLOOR_MS)
-        return limit, f"share {limits.queue_share:.0%} of the server's time", _over(ms, limit, Verdict.WARN)
-    limit = limits.typical_ms[stage]
-    worse = Verdict.FAIL if ms > limit * FAR_ABOVE else Verdict.WARN
-    return limit, limits.sources[stage], _over(ms, limit, worse)
-
-
-def _over(ms: float, limit: float, worse: Verdict) -> Verdict:
-    return worse if ms > limit else Verdict.OK
 
 
 def _network(client_ms: Sequence[float], total: Figure | None, limits: Limits, at: float) -> Judged:
@@ -231,13 +182,18 @@ def summary_of(judged: Sequence[Judged]) -> str:
     times = ", ".join(f"{item.stage} {item.ms:.3g}" for item in told)
     lead = "No stage is slower than it should be"
     if slow:
-        worst = max(slow, key=lambda item: (item.ms or 0.0) / max(item.evidence.threshold or 1.0, 1e-9))
+        worst = max(slow, key=_concern)
         lead = f"{worst.stage} is slow: {worst.ms:.3g} ms against {worst.evidence.threshold:.3g} ms"
     elif all(item.evidence.verdict is Verdict.UNKNOWN for item in told):
         lead = "Too little was counted to judge a stage"
     untold = [item.stage for item in judged if item.ms is None]
     rest = f"; not told: {', '.join(untold)}" if untold else ""
     return _printable(f"{lead} (mean ms: {times}{rest}).")
+
+
+def _concern(item: Judged) -> tuple[bool, float]:
+    """A failure before a warning, then the milliseconds that are too many: what there is to gain by mending it."""
+    return item.evidence.verdict is Verdict.FAIL, (item.ms or 0.0) - (item.evidence.threshold or 0.0)
 
 
 def client_result(client_ms: Sequence[float]) -> dict[str, Any] | None:

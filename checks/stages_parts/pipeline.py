@@ -13,10 +13,13 @@ from typing import Any
 
 from checks.base import CheckError, Remote
 from checks.stages_parts import pipeline_child
-from checks.stages_parts.figures import STAGES, Split, figure_of
+from checks.stages_parts.figures import Split, figure_of
+from infdiag_tui.servers.stages import STAGES
 from infdiag_tui.text import clean, one_line
 
 _STDERR_BYTES = 4000
+_CANNOT_RUN = (126, 127)
+"""The shell's exit codes for a program that may not be run, or is not there."""
 
 
 async def run_pipeline(
@@ -40,8 +43,11 @@ async def run_pipeline(
     source = Path(pipeline_child.__file__)
     if remote is not None:
         code = await asyncio.to_thread(source.read_text, encoding="utf-8")
-        inside = (python or "python3", "-c", code)
-        status, out, err = await remote.run(inside, timeout_s=timeout_s, stdin=json.dumps(request).encode())
+        payload = json.dumps(request).encode()
+        inside = (python or "python3", "-c", code, str(len(payload)))
+        status, out, err = await remote.run(inside, timeout_s=timeout_s, stdin=payload)
+        if status in _CANNOT_RUN:
+            raise CheckError(f"There is no {inside[0]} {remote.where}; name the Python there with --python.")
     else:
         command = (python or sys.executable, str(source))
         status, out, err = await _here(command, json.dumps(request).encode(), folder, timeout_s)

@@ -1,7 +1,8 @@
 """Runs a pipeline's preprocess, predict and postprocess and times them; the child's side, standard library only.
 
 Runs as a file of its own, also with another interpreter or beside the model: it imports nothing of infdiag. Reads
-`{"pipeline", "runs", "warmup", "input", "path"}` from standard input, and answers one line of JSON.
+`{"pipeline", "runs", "warmup", "input", "path"}` from standard input, as many bytes as its first argument says (a
+container's standard input may never end) or all of it, and answers one line of JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def main() -> None:
     # What the pipeline prints must not mix with the answer.
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    request = json.loads(sys.stdin.buffer.read())
+    request = json.loads(sys.stdin.buffer.read(int(sys.argv[1]) if len(sys.argv) > 1 else -1))
     try:
         reply = _run(request)
     except BaseException as error:  # noqa: BLE001 - whatever a pipeline raises is its finding, SystemExit included

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from checks.base import CheckError, Sender
 from checks.stages_parts.server_timing import header_of, parse_server_timing
@@ -87,14 +85,3 @@ async def known_good(endpoint: Endpoint) -> Any:
         raise CheckError(one_line(clean(f"endpoint.body_file {path} cannot be read: {error.strerror}."))) from error
     except (ValueError, RecursionError) as error:
         raise CheckError(one_line(clean(f"endpoint.body_file {path} is no JSON."))) from error
-
-
-def model_in(endpoint: Endpoint) -> str:
-    """The model's name on the server: of the config, else from the usual predict URLs; empty when unknown."""
-    if endpoint.model:
-        return endpoint.model
-    parts = [unquote(part) for part in urlsplit(endpoint.url).path.split("/")]
-    for before, after in itertools.pairwise(parts):
-        if before in ("models", "predictions"):
-            return after.partition(":")[0]
-    return ""

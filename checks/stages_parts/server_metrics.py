@@ -6,18 +6,20 @@ import asyncio
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
 
 from checks.base import Sender
-from checks.metrics_text import MetricsPage, parse_metrics
-from checks.stages_parts.adapters import CONFIGURED, Part, Server
-from checks.stages_parts.counters import Delta, Scrape, gauge_ms, part_delta
-from checks.stages_parts.figures import STAGES, Figure, Split, Stage
-from checks.stages_parts.v2_stats import stats_page
+from checks.stages_parts.figures import Figure, Split
+from infdiag_tui.servers.adapters import CONFIGURED, Part, Server
+from infdiag_tui.servers.counters import Delta, Scrape, gauge_ms, known_by, part_delta
+from infdiag_tui.servers.metrics_text import MetricsPage, parse_metrics
+from infdiag_tui.servers.places import metrics_urls
+from infdiag_tui.servers.reading import model_labels
+from infdiag_tui.servers.stages import STAGES, Stage
+from infdiag_tui.servers.v2_stats import stats_page
 from infdiag_tui.text import clean, one_line
 
 _AT_ONCE = 8
-_FORBIDDEN = ("status 401", "status 403")
+_FORBIDDEN = ("HTTP 401", "HTTP 403")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,6 @@ class Watch:
         return any(self.sources.values())
 
 
-def model_label(server: Server, model: str) -> dict[str, str]:
-    """The label that narrows the server's series to the model, where both are known."""
-    return {server.model_label: model} if server.model_label and model else {}
-
-
 async def begin(sender: Sender, targets: Targets) -> Watch:
     """Scrapes every place where a known server would have its metrics, and keeps those that are recognised."""
     wanted = [
@@ -67,7 +64,7 @@ async def begin(sender: Sender, targets: Targets) -> Watch:
     sources: dict[str, list[str]] = {}
     taken: set[tuple[str, str]] = set()
     for server, base, url in wanted:
-        if (server.name, base) in taken or url not in pages or not _knows(server, pages[url]):
+        if (server.name, base) in taken or url not in pages or not known_by(server, pages[url]):
             continue
         taken.add((server.name, base))
         if url not in sources.setdefault(server.name, []):
@@ -86,7 +83,7 @@ async def between(sender: Sender, watch: Watch) -> None:
         if isinstance(page, str):
             continue
         for part in server.parts:
-            value = gauge_ms(part, page, model_label(server, watch.targets.model)) if part.gauge else None
+            value = gauge_ms(part, page, model_labels(server, watch.targets.model)) if part.gauge else None
             if value is not None:
                 watch.gauges.setdefault((server.name, part.name), []).append(value)
 
@@ -134,7 +131,7 @@ def _worth(split: Split) -> int:
 
 
 def _split(server: Server, scrapes: Sequence[Scrape], watch: Watch, lost: list[str]) -> Split:
-    label = model_label(server, watch.targets.model)
+    label = model_labels(server, watch.targets.model)
     figures: dict[str, Figure] = {}
     absent: list[tuple[Stage, str]] = []
     resets = 0
@@ -217,30 +214,11 @@ def _with_gauges(watch: Watch) -> list[tuple[Server, str]]:
     ]
 
 
-def _knows(server: Server, page: MetricsPage) -> bool:
-    return any(name in page for name in server.known_by)
-
-
 def _urls(targets: Targets, server: Server, base: str) -> list[str]:
     """Where this server's metrics would be."""
     if targets.metrics_url and server.known_by[:1] != ("v2_stats_success_count",):
         return [targets.metrics_url]
-    parts = urlsplit(base)
-    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
-    # A replica behind the cluster's API has a path of its own, and only that port.
-    inner = parts.path.rstrip("/")
-    urls = []
-    for place in server.places:
-        if "{model}" in place and not targets.model:
-            continue
-        filled = place.replace("{model}", quote(targets.model, safe=""))
-        if filled.startswith("/"):
-            urls.append(f"{parts.scheme}://{parts.netloc}{inner}{filled}")
-        elif not inner:
-            urls.append(f"{parts.scheme}://{host}{filled}")
-    if server.name == CONFIGURED:
-        urls.extend(f"{parts.scheme}://{host}:{port}/metrics" for port in (8002, 8082) if not inner)
-    return urls
+    return metrics_urls(server, base, targets.model)
 
 
 async def _scrape_all(sender: Sender, urls: Sequence[str], timeout_s: float) -> list[MetricsPage | str]:
@@ -258,10 +236,7 @@ async def _scrape_all(sender: Sender, urls: Sequence[str], timeout_s: float) -> 
 async def _scrape(sender: Sender, url: str, timeout_s: float) -> MetricsPage | str:
     answer = await sender.get(url, timeout_s=timeout_s)
     if not answer.ok:
-        if answer.status is None:
-            return one_line(clean(answer.error), 120)
-        said = answer.text.strip() if answer.status in (401, 403) else ""
-        return one_line(clean(f"status {answer.status}{': ' if said else ''}{said}"), 160)
+        return one_line(clean(answer.error), 160)
     stats = stats_page(answer.body)
     if stats is not None:
         return stats

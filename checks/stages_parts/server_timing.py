@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Mapping
 
-from checks.stages_parts.figures import Split, Stage, figure_of, stage_of
+from checks.stages_parts.figures import Split, figure_of
+from infdiag_tui.servers.stages import Stage, stage_of
 
 _MAX_HEADER = 8_000
 _ENTRY = re.compile(

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from checks.base import CheckError
-from checks.stages_parts.figures import STAGES, Split, Stage, figure_of, stage_of
+from checks.stages_parts.figures import Split, figure_of
+from infdiag_tui.servers.stages import STAGES, Stage, stage_of
 from infdiag_tui.text import clean, one_line
 
 MAX_BYTES = 32 * 1024 * 1024

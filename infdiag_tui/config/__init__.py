@@ -7,8 +7,10 @@ from infdiag_tui.config.schema import (
     Host,
     Kubernetes,
     Logs,
+    Metrics,
     ModelConfig,
     Protocol,
+    Ssh,
     Thresholds,
 )
 
@@ -19,7 +21,9 @@ __all__ = [
     "Host",
     "Kubernetes",
     "Logs",
+    "Metrics",
     "ModelConfig",
     "Protocol",
+    "Ssh",
     "Thresholds",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from infdiag_tui.config.schema import Config, ModelConfig
 from infdiag_tui.text import clean, one_line
 
 _SHOWN = 160
+_SSH = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^\[\]:@\s]+)(?::(?P<port>\d+))?")
 FILE_NAME = "infdiag.toml"
 
 
@@ -37,6 +39,9 @@ class TargetFlags:
     context: str | None = None
     namespace: str | None = None
     selector: str | None = None
+    exec_pod: str | None = None
+    exec_container: str | None = None
+    ssh: str | None = None
     dcgm_url: str | None = None
     pid: int | None = None
     process_name: str | None = None
@@ -44,7 +49,7 @@ class TargetFlags:
 
     @property
     def any(self) -> bool:
-        """True when a flag names something to look at."""
+        """True when a flag names something to look at; which of the pods a command goes to does not."""
         return any(
             (
                 self.endpoint,
@@ -53,6 +58,7 @@ class TargetFlags:
                 self.context,
                 self.namespace,
                 self.selector,
+                self.ssh,
                 self.dcgm_url,
                 self.pid,
                 self.process_name,
@@ -146,7 +152,8 @@ def _with_absolute_paths(section: Config, folder: Path) -> Config:
         if isinstance(value, Path):
             return folder / value.expanduser()
         if isinstance(value, BaseModel):
-            return value.model_copy(update={name: resolve(getattr(value, name)) for name in type(value).model_fields})
+            # Only what was written: a copied key would count as written, and some mean more when they are.
+            return value.model_copy(update={name: resolve(getattr(value, name)) for name in value.model_fields_set})
         if isinstance(value, tuple):
             return tuple(resolve(item) for item in value)
         if isinstance(value, dict) and all(isinstance(item, BaseModel) for item in value.values()):
@@ -175,7 +182,10 @@ def apply_flags(model: ModelConfig, flags: TargetFlags) -> ModelConfig:
         context=flags.context,
         namespace=flags.namespace,
         selector=flags.selector,
+        exec_pod=flags.exec_pod,
+        exec_container=flags.exec_container,
     )
+    _overlay(raw, "ssh", **_ssh(flags.ssh))
     _overlay(raw, "gpu", dcgm_url=flags.dcgm_url)
     _overlay(raw, "host", pid=flags.pid, process_name=flags.process_name, port=flags.port)
     try:
@@ -183,6 +193,16 @@ def apply_flags(model: ModelConfig, flags: TargetFlags) -> ModelConfig:
     except ValidationError as error:
         lines = [f"command line: {explain(problem, ModelConfig)}" for problem in error.errors()]
         raise ConfigError("\n".join(lines)) from error
+
+
+def _ssh(typed: str | None) -> dict[str, Any]:
+    """The parts of `[USER@]HOST[:PORT]`."""
+    if typed is None:
+        return {}
+    match = _SSH.fullmatch(typed)
+    if match is None:
+        raise ConfigError(f"command line: --ssh: {one_line(clean(typed))!r} is no [USER@]HOST[:PORT]. Correct it.")
+    return {"user": match["user"], "host": match["host"].strip("[]"), "port": match["port"]}
 
 
 def _path(value: str | None) -> Path | None:

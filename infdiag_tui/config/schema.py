@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from infdiag_tui.servers.adapters import SIGNALS, configured
+from infdiag_tui.servers.stages import NAMED
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123), as Kubernetes demands; anything else in a request's path would ask for something else."""
@@ -103,6 +107,24 @@ class Kubernetes(Section):
     name_hint: str = Field("", description="Without a selector: a name to look for in labels and pod names.")
     logs: bool = Field(True, description="Follow the logs of every container of these pods.")
     usage_interval_s: float = Field(10.0, ge=2, le=300, description="Seconds between two readings of metrics.k8s.io.")
+    exec_pod: str = Field("", description="The pod that checks run commands in; default: the first ready one.")
+    exec_container: str = Field(
+        "", description="Its container; default: the pod's default container, else the one with a GPU or ports."
+    )
+
+
+class Ssh(Section):
+    """The model server's host, when it is no pod: checks then run their commands there instead of in a container.
+
+    What is not set comes from the user's ~/.ssh/config, as do jump hosts; keys also from the agent.
+    """
+
+    host: str = Field(min_length=1, description="Host name, address, or an alias of ~/.ssh/config.")
+    user: str = Field("", description="Login name; default: that of ~/.ssh/config, else this user's.")
+    port: int | None = Field(None, gt=0, le=65_535, description="Port; default: that of ~/.ssh/config, else 22.")
+    identity_file: Path | None = Field(None, description="Private key; default: those of the agent and ~/.ssh.")
+    known_hosts: Path | None = Field(None, description="Known host keys; default: ~/.ssh/known_hosts.")
+    connect_timeout_s: float = Field(10.0, gt=0, le=120, description="Limit of connecting and logging in.")
 
 
 class Gpu(Section):
@@ -110,13 +132,52 @@ class Gpu(Section):
 
     nvml: bool = Field(
         True,
-        description="Read this machine's NVIDIA GPUs through NVML; by default only where no dcgm_url is given.",
+        description="Read this machine's NVIDIA GPUs through NVML; by default only where there is a driver and no "
+        "dcgm_url is given. Written as true, a missing driver is a fault.",
     )
     dcgm_url: OptionalHttpUrl = Field(
         "",
         description="A dcgm-exporter metrics URL, e.g. http://node:9400/metrics.",
     )
     interval_s: float = Field(1.0, ge=0.2, le=60, description="Seconds between two readings.")
+
+
+def _metric_names(value: dict[str, str]) -> dict[str, str]:
+    for name, metric in value.items():
+        if name not in NAMED and name not in SIGNALS:
+            near = difflib.get_close_matches(name, (*NAMED, *SIGNALS), n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Write one of {', '.join((*NAMED, *SIGNALS))}"
+            raise ValueError(f"tells of {name!r}, which is no stage or signal. {hint}")
+        configured((f"{name}={metric}",), where="names")
+    return value
+
+
+class Metrics(Section):
+    """The metrics that the model server itself offers (Prometheus text, Triton's statistics)."""
+
+    enabled: bool = Field(True, description="False never asks the server for metrics.")
+    urls: tuple[HttpUrl, ...] = Field(
+        (),
+        description="Metrics URLs; empty: looked for where servers have them, on the endpoint's host and every pod.",
+    )
+    interval_s: float = Field(5.0, ge=1, le=300, description="Seconds between two readings.")
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Request headers for urls on other hosts than the endpoint's (tokens are redacted).",
+    )
+    served_model: str = Field("", description="The model's name in the metrics' labels; empty: from the endpoint.")
+    names: Annotated[dict[str, str], AfterValidator(_metric_names)] = Field(
+        default_factory=dict,
+        description=(
+            'Metrics of your own by what they tell: NAME, SUM/COUNT or NAME{label="value"}. Stages: '
+            f"{', '.join(NAMED)}. Others: {', '.join(SIGNALS)}. They outrank whatever else the server tells."
+        ),
+    )
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """`names` as `NAME=METRIC`."""
+        return tuple(f"{name}={metric}" for name, metric in self.names.items())
 
 
 class Host(Section):
@@ -135,11 +196,14 @@ class ModelConfig(Section):
     endpoint: Endpoint | None = Field(None, description="The model server's predict call.")
     logs: Logs = Field(default_factory=Logs)
     kubernetes: Kubernetes | None = Field(None, description="The model's pods.")
+    ssh: Ssh | None = Field(None, description="The model server's host, when it is no pod.")
     gpu: Gpu = Field(default_factory=Gpu)
     host: Host = Field(default_factory=Host)
+    metrics: Metrics = Field(default_factory=Metrics)
     checks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them.",
+        description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them. Relative paths "
+        "are relative to this file's folder.",
     )
 
 
@@ -165,3 +229,11 @@ class Config(Section):
     )
     thresholds: Thresholds = Field(default_factory=Thresholds)
     incidents_dir: Path | None = Field(None, description="Folder for incidents; default: the user's state folder.")
+    knowledge_dir: Path | None = Field(
+        None,
+        description="Folder with an own knowledge: causes/*.toml over the built-in causes, guidance/*.md.",
+    )
+    skill_pack_roots: tuple[Path, ...] = Field(
+        (),
+        description="Folders under which skill packs are looked for, as plugins/NAME/plugin.json.",
+    )

@@ -1,49 +1,64 @@
-"""Puts all findings together, worst first, and derives the incident's severity from them."""
+"""Puts all findings together, worst first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from infdiag_tui.config import Endpoint, Thresholds
-from infdiag_tui.findings import gpu, latency, logs, machine, pods
+from infdiag_tui.findings import (
+    gpu,
+    gpu_load,
+    latency,
+    latency_change,
+    latency_pattern,
+    latency_replies,
+    logs,
+    machine,
+    pods,
+    pods_usage,
+    replicas,
+    server,
+    server_load,
+    stages,
+)
 from infdiag_tui.findings.currency import as_known
+from infdiag_tui.findings.known import Known
 from infdiag_tui.model import Evidence, Snapshot, Verdict
 
 _ORDER = {Verdict.FAIL: 0, Verdict.WARN: 1, Verdict.UNKNOWN: 2, Verdict.OK: 3}
 
-CRITICAL_ERROR_RATE = 0.10
-"""From this share of failed requests on, an incident is critical."""
 
-
-def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None) -> tuple[Evidence, ...]:
+def assess(
+    snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None, known: Known | None = None
+) -> tuple[Evidence, ...]:
     """All evidence in a snapshot, findings first.
 
     A measurement below its threshold is evidence as well (verdict ok); what was not measured yields none. What a source
-    said last that is silent now is evidence without a verdict.
+    said last that is silent now is evidence without a verdict. `known` holds what else is compared with, by default the
+    protocol's typical times alone, and what was computed before.
     """
+    known = known or Known()
+    known.memo.begin()
     found: list[Evidence] = [
-        *latency.assess(snapshot, thresholds, endpoint),
+        *latency.assess(snapshot, thresholds, endpoint, known),
+        *latency_change.assess(snapshot, known),
+        *latency_pattern.assess(snapshot, known),
+        *latency_replies.assess(snapshot, thresholds, known),
+        *replicas.assess(snapshot, thresholds, known),
+        *server.assess(snapshot, thresholds, endpoint),
+        *server_load.assess(snapshot, known),
+        *stages.assess(snapshot, known),
         *pods.assess(snapshot, thresholds),
+        *pods_usage.assess(snapshot, known),
         *gpu.assess(snapshot, thresholds),
-        *machine.assess(snapshot, thresholds),
+        *gpu_load.assess(snapshot),
+        *machine.assess(snapshot, thresholds, known),
         *logs.assess(snapshot, thresholds),
     ]
     found = [as_known(one, snapshot) for one in found]
-    return tuple(sorted(found, key=lambda one: _ORDER[one.verdict]))
+    return worst_first(found)
 
 
-def severity_of(evidence: Iterable[Evidence]) -> str:
-    """The incident's severity by its impact.
-
-    Critical: the endpoint cannot be reached, a tenth of the requests fail, or no replica is ready. High: any other
-    finding that fails. Medium: a warning. Empty: nothing wrong was seen.
-    """
-    found = [one for one in evidence if one.verdict in (Verdict.WARN, Verdict.FAIL)]
-    for one in found:
-        if one.id in ("latency.reachable", "pods.none_ready"):
-            return "Critical"
-        if one.id == "latency.error_rate" and isinstance(one.value, float) and one.value >= CRITICAL_ERROR_RATE:
-            return "Critical"
-    if any(one.verdict is Verdict.FAIL for one in found):
-        return "High"
-    return "Medium" if found else ""
+def worst_first(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Failures, warnings, what is unclear and what is well, each in the order given."""
+    return tuple(sorted(evidence, key=lambda one: _ORDER[one.verdict]))

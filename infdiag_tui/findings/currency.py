@@ -5,21 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from infdiag_tui.clock import utc_text
+from infdiag_tui.knowledge.causes import evidence_kinds
 from infdiag_tui.model import Evidence, Snapshot, SourceState, Verdict
-
-_LASTING = frozenset(
-    {
-        "gpu.ecc_uncorrected",
-        "gpu.lost",
-        "gpu.remap_failed",
-        "gpu.xid",
-        "pods.evicted",
-        "pods.oom_killed",
-        "pods.restarts",
-        "process.restarts",
-    },
-)
-"""Evidence of what happened, which stays true though nobody answers any more."""
 
 _OWN_AGE = frozenset({"dcgm", "host", "nvml", "process"})
 """Sources whose evidence bears the time of the reading it was made from."""
@@ -31,6 +18,12 @@ _STREAMS = {"nvml": "gpu"}
 def stream_of(source: str) -> str:
     """The name of the stream behind a provider or a source of evidence."""
     return _STREAMS.get(source, source)
+
+
+def _is_lasting(evidence: Evidence) -> bool:
+    """True for what happened, which stays true though nobody answers any more; that it has not is no such thing."""
+    kind = evidence_kinds().get(evidence.id)
+    return kind is not None and kind.lasting and evidence.verdict is not Verdict.OK
 
 
 def as_known(evidence: Evidence, snapshot: Snapshot) -> Evidence:
@@ -45,13 +38,13 @@ def as_known(evidence: Evidence, snapshot: Snapshot) -> Evidence:
         if evidence.id == "latency.reachable":
             return evidence
     else:
-        own_age = evidence.source in _OWN_AGE and evidence.id not in _LASTING
+        own_age = evidence.source in _OWN_AGE and not _is_lasting(evidence)
         outdated_at = snapshot.outdated_since(stream_of(evidence.source), evidence.at if own_age else None)
     if outdated_at is None:
         return evidence
     return dataclasses.replace(
         evidence,
         statement=f"as of {utc_text(outdated_at)[11:]}: {evidence.statement}",
-        verdict=evidence.verdict if evidence.id in _LASTING else Verdict.UNKNOWN,
+        verdict=evidence.verdict if _is_lasting(evidence) else Verdict.UNKNOWN,
         at=min(evidence.at, outdated_at),
     )

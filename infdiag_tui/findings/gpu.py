@@ -12,13 +12,14 @@ def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
     """Evidence of every GPU; a figure that a card lacks yields none."""
     for gpu in snapshot.gpus:
         if gpu.lost:
-            yield _evidence(gpu, "gpu.lost", f"{_label(gpu)} no longer answers: {gpu.lost}", Verdict.FAIL, True)
+            yield _evidence(gpu, "gpu.lost", f"{label(gpu)} no longer answers: {gpu.lost}", Verdict.FAIL, True)
             continue
         yield from _levels(gpu, thresholds)
         yield from _faults(gpu)
 
 
-def _label(gpu: GpuDevice) -> str:
+def label(gpu: GpuDevice) -> str:
+    """How sentences call a card."""
     return f"GPU {gpu.index}" + (f" on {gpu.host}" if gpu.host else "")
 
 
@@ -48,7 +49,7 @@ def _evidence(
 
 def _levels(gpu: GpuDevice, thresholds: Thresholds) -> Iterator[Evidence]:
     if gpu.utilization_percent is not None:
-        text = f"{_label(gpu)} is {gpu.utilization_percent:.0f} % utilised"
+        text = f"{label(gpu)} is {gpu.utilization_percent:.0f} % utilised"
         yield _evidence(gpu, "gpu.utilization", text, Verdict.OK, gpu.utilization_percent, "percent")
     if gpu.memory_used_bytes is not None and gpu.memory_total_bytes:
         share = gpu.memory_used_bytes / gpu.memory_total_bytes
@@ -57,7 +58,7 @@ def _levels(gpu: GpuDevice, thresholds: Thresholds) -> Iterator[Evidence]:
         yield _evidence(
             gpu,
             "gpu.memory_share",
-            f"{_label(gpu)} memory is {share:.0%} full",
+            f"{label(gpu)} memory is {share:.0%} full",
             Verdict.WARN if over else Verdict.OK,
             share,
             "share",
@@ -69,7 +70,7 @@ def _levels(gpu: GpuDevice, thresholds: Thresholds) -> Iterator[Evidence]:
         yield _evidence(
             gpu,
             "gpu.temperature",
-            f"{_label(gpu)} is at {gpu.temperature_c:.0f} °C",
+            f"{label(gpu)} is at {gpu.temperature_c:.0f} °C",
             Verdict.WARN if over else Verdict.OK,
             gpu.temperature_c,
             "celsius",
@@ -81,17 +82,19 @@ def _levels(gpu: GpuDevice, thresholds: Thresholds) -> Iterator[Evidence]:
 def _faults(gpu: GpuDevice) -> Iterator[Evidence]:
     if gpu.clock_reasons is not None:
         faults = [reason.value for reason in gpu.clock_reasons if reason.is_fault]
-        text = f"{_label(gpu)} clocks are cut: {', '.join(faults)}" if faults else f"{_label(gpu)} is not throttled"
+        text = f"{label(gpu)} clocks are cut: {', '.join(faults)}" if faults else f"{label(gpu)} is not throttled"
         yield _evidence(gpu, "gpu.throttled", text, Verdict.FAIL if faults else Verdict.OK, bool(faults))
     if gpu.ecc_uncorrected:
-        text = f"{_label(gpu)} has {gpu.ecc_uncorrected} uncorrected ECC errors"
+        text = f"{label(gpu)} has {gpu.ecc_uncorrected} uncorrected ECC errors"
         yield _evidence(gpu, "gpu.ecc_uncorrected", text, Verdict.FAIL, float(gpu.ecc_uncorrected), "errors")
     if gpu.xid:
         # A gauge keeps the last Xid for ever: without a time it may be from long before this incident.
         fresh = gpu.xid_at is not None
         when = "" if fresh else " at an unknown time before infdiag looked"
-        text = f"{_label(gpu)} reported Xid {gpu.xid}{when}"
+        text = f"{label(gpu)} reported Xid {gpu.xid}{when}"
         yield _evidence(gpu, "gpu.xid", text, Verdict.FAIL if fresh else Verdict.WARN, float(gpu.xid))
+    elif gpu.xid_watched:
+        yield _evidence(gpu, "gpu.xid", f"{label(gpu)} has reported no Xid", Verdict.OK, False)
     if gpu.remap_failed:
-        text = f"{_label(gpu)} failed to remap a bad memory row: replace the card"
+        text = f"{label(gpu)} failed to remap a bad memory row: replace the card"
         yield _evidence(gpu, "gpu.remap_failed", text, Verdict.FAIL, True)

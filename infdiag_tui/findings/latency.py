@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Iterator
 
 from infdiag_tui.config import Endpoint, Thresholds
+from infdiag_tui.findings.known import Known
 from infdiag_tui.model import ErrorKind, Evidence, LatencyView, LatencyWindow, Quantile, Snapshot, SourceState, Verdict
 from infdiag_tui.text import one_line
+
+Limits = dict[str, tuple[float | None, str]]
 
 TYPICAL_TOTAL_MS = 125.0
 """The specification's typical stage times, summed: preprocessing 10, inference 100, postprocessing 10, network 5."""
@@ -18,7 +21,7 @@ MIN_REQUESTS = 5
 """Fewer requests than this give no verdict."""
 
 
-def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None) -> Iterator[Evidence]:
+def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None, known: Known) -> Iterator[Evidence]:
     """Evidence of every probed target over its shortest window that has enough requests."""
     health = snapshot.source("latency")
     for view in snapshot.latency:
@@ -28,8 +31,7 @@ def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None
         # A window of a minute that was watched for ten seconds is one of ten seconds.
         watched_s = max(0.0, snapshot.at - snapshot.incident.started_at)
         window = dataclasses.replace(window, window_s=min(window.window_s or watched_s, watched_s))
-        objective = endpoint.objective_p99_ms if endpoint else None
-        yield from _levels(view, window, snapshot.at, objective)
+        yield from _levels(view, window, snapshot.at, _limits(view.target, endpoint, known))
         yield from _jitter(view, window, snapshot.at, thresholds)
         yield from _rates(view, window, snapshot.at, thresholds)
     # A probe that has no usable config has asked nobody, which says nothing of the server.
@@ -52,12 +54,22 @@ def _window(view: LatencyView) -> LatencyWindow | None:
     return enough[0] if enough else (used[-1] if used else None)
 
 
-def _levels(view: LatencyView, window: LatencyWindow, at: float, objective_ms: float | None) -> Iterator[Evidence]:
-    limits: dict[str, tuple[float | None, str]] = {
+def _limits(target: str, endpoint: Endpoint | None, known: Known) -> Limits:
+    """By quantile: its limit in ms and where that comes from. A promised p99 comes before what was usual."""
+    limits: Limits = {
         "p50": (TYPICAL_TOTAL_MS, "sum of the typical stage times"),
         "p95": (None, ""),
-        "p99": (objective_ms, "configured objective" if objective_ms else ""),
+        "p99": (None, ""),
     }
+    ratio = known.stages.baseline_ratio
+    for name, usual_ms in known.latency_ms.get(target, {}).items():
+        limits[name] = (usual_ms * ratio, f"baseline ({usual_ms:.3g} ms) times {ratio:g}")
+    if endpoint is not None and endpoint.objective_p99_ms is not None:
+        limits["p99"] = (endpoint.objective_p99_ms, "configured objective")
+    return limits
+
+
+def _levels(view: LatencyView, window: LatencyWindow, at: float, limits: Limits) -> Iterator[Evidence]:
     for name, (limit, source) in limits.items():
         quantile: Quantile | None = getattr(window, name)
         if quantile is None:

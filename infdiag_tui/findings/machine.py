@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from functools import partial
 
 from infdiag_tui.config import Thresholds
-from infdiag_tui.model import Evidence, HostState, SeriesKey, SeriesView, Snapshot, Verdict
+from infdiag_tui.findings.known import Known
+from infdiag_tui.findings.memory_growth import SETTLE_S, growth_of, slope_evidence
+from infdiag_tui.model import Evidence, HostState, ProcessState, SeriesKey, SeriesView, Snapshot, Verdict
+from infdiag_tui.stats.growth import Growth
 
 CPU_WINDOW_S = 60.0
 CPU_SUSTAINED_S = 30.0
 """A CPU must have been busy for this long on average to be a finding."""
 
 
-def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
+LEAK_SPAN_S = 120.0
+"""A process must have been watched for so long before its growth is judged: its figures come every few seconds."""
+
+
+def assess(snapshot: Snapshot, thresholds: Thresholds, known: Known) -> Iterator[Evidence]:
     """Evidence of the host and of each watched process."""
     if snapshot.host is not None:
         yield from _cpu(snapshot.host, snapshot, thresholds)
@@ -51,6 +59,21 @@ def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
                 unit="bytes",
                 subject=process.key,
             )
+            yield from _growth(process, snapshot, known)
+
+
+def _growth(process: ProcessState, snapshot: Snapshot, known: Known) -> Iterator[Evidence]:
+    """Whether the process' memory grows, since its first minute is over."""
+    view = snapshot.series.get(SeriesKey("process.rss_bytes", process.key), SeriesView())
+    start = bisect_left(view.times, (process.started_at or 0.0) + SETTLE_S)
+    run = SeriesView(view.times[start:], view.values[start:])
+    if not run.times or run.times[-1] - run.times[0] < LEAK_SPAN_S:
+        return
+    limit = snapshot.host.memory_total_bytes if snapshot.host is not None else None
+    make = partial(growth_of, process.key, run, limit)
+    of = known.memo.heavily(("process.memory_slope", process.key), (view,), make)
+    if of is not None and of.growth is not Growth.TOO_SHORT:
+        yield slope_evidence(process.key, run, of, "process.memory_slope", "process")
 
 
 def _cpu(host: HostState, snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:

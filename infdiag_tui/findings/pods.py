@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from infdiag_tui.clock import utc_text
 from infdiag_tui.config import Thresholds
+from infdiag_tui.findings import pods_state
+from infdiag_tui.findings.pods_state import RECENT_S
 from infdiag_tui.model import Evidence, Pod, PodUsage, Snapshot, Verdict
-
-RECENT_S = 3600.0
-"""A termination within the last hour belongs to this incident; an older one only warns."""
 
 USAGE_FRESH_S = 120.0
 """Usage older than this says nothing about now: metrics-server refreshes every 15 s or so."""
@@ -17,12 +16,23 @@ USAGE_FRESH_S = 120.0
 
 def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
     """Evidence of every pod, and of all of them together."""
+    found = list(_singly(snapshot, thresholds))
+    yield from found
+    yield from pods_state.assess(snapshot, found)
+    yield from _together(snapshot)
+
+
+def _singly(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
+    wall = snapshot.wall(snapshot.at)  # the cluster dates terminations and usage
     for pod in snapshot.pods:
-        yield from _terminations(pod, snapshot.at)
+        yield from _terminations(pod, snapshot.at, wall)
         yield from _trouble(pod, snapshot.at)
         usage = snapshot.usage.get(pod.key)
-        if usage is not None and snapshot.at - usage.at <= USAGE_FRESH_S:
+        if usage is not None and wall - usage.at <= USAGE_FRESH_S:
             yield from _shares(pod, usage, thresholds)
+
+
+def _together(snapshot: Snapshot) -> Iterator[Evidence]:
     # Pods that ran to their end, and evicted ones that nobody has removed, are no replicas any more.
     replicas = [pod for pod in snapshot.pods if pod.phase not in ("Succeeded", "Failed")] or snapshot.pods
     if replicas:
@@ -48,11 +58,11 @@ def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
             )
 
 
-def _terminations(pod: Pod, at: float) -> Iterator[Evidence]:
+def _terminations(pod: Pod, at: float, wall: float) -> Iterator[Evidence]:
     for container in pod.containers:
         end = container.termination
         finished_at = end.finished_at if end else None
-        recent = finished_at is None or at - finished_at <= RECENT_S
+        recent = finished_at is None or wall - finished_at <= RECENT_S
         if container.restart_count:
             yield Evidence(
                 id="pods.restarts",
@@ -88,7 +98,7 @@ def _times(count: int) -> str:
 
 def _trouble(pod: Pod, at: float) -> Iterator[Evidence]:
     for container in (*pod.init_containers, *pod.containers):
-        if container.state == "waiting" and "BackOff" in container.state_reason:
+        if container.state == "waiting" and container.state_reason == "CrashLoopBackOff":
             yield _finding("pods.crash_loop", f"{pod.name} is in {container.state_reason}", pod, at, Verdict.FAIL)
     if pod.reason == "Evicted":
         text = f"{pod.name} was evicted: {pod.message or 'no reason given'}"

@@ -34,6 +34,7 @@ from infdiag_tui.model import (
 MAX_SERIES = 4_000
 """Series kept; of a cluster that makes more, the ones longest without a sample leave first."""
 MAX_EVENTS = 500
+MAX_GONE = 300
 MAX_USAGE_WITHOUT_POD = 100
 NEAREST_GPU_PROVIDER = "nvml"
 NEARER_HOLDS_S = 15.0
@@ -88,6 +89,7 @@ class Hub:
         self._gpus: dict[str, GpuDevice] = {}
         self._pods: dict[str, Pod] = {}
         self._usage: dict[str, PodUsage] = {}
+        self._gone: deque[PodGone] = deque(maxlen=MAX_GONE)
         self._events: dict[str, ClusterEvent] = {}
         self._subscriptions: set[Subscription] = set()
         self.counts: Counter[str] = Counter()
@@ -108,6 +110,7 @@ class Hub:
                     self._usage.pop(observation.key, None)  # what the old pod used says nothing about the new one
                 self._pods[observation.key] = observation
             case PodGone():
+                self._gone.append(observation)
                 known = self._pods.get(observation.key)
                 # A StatefulSet's new pod may bear the old one's name: only the pod that went is removed.
                 if known is not None and known.uid == observation.uid:
@@ -157,6 +160,11 @@ class Hub:
     def pods(self) -> tuple[Pod, ...]:
         """The pods that exist, by key."""
         return tuple(self._pods[key] for key in sorted(self._pods))
+
+    @property
+    def gone(self) -> tuple[PodGone, ...]:
+        """The pods that left, oldest first."""
+        return tuple(self._gone)
 
     @property
     def usage(self) -> Mapping[str, PodUsage]:

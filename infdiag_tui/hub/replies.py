@@ -8,12 +8,15 @@ import numpy as np
 
 from infdiag_tui.hub.reply_samples import ReplySamples
 from infdiag_tui.hub.reply_table import ReplyTable, row_of
-from infdiag_tui.model import LatencyView, LatencyWindow, Reply
+from infdiag_tui.hub.reply_trace import ReplyTrace
+from infdiag_tui.model import ErrorKind, LatencyView, LatencyWindow, Reply
 
 WINDOWS_S = (60.0, 300.0)
 """Sliding windows, before the one since start."""
 RECENT = 300
 """Newest replies drawn one by one."""
+KEPT_WHOLE = 2_000
+"""Newest replies kept with all that they say: half an hour at one a second, about 1 MB."""
 MAX_REPLIES = 1_000_000
 """Raw replies kept for the quantiles since start: eleven days at one a second, about 100 MB when full."""
 
@@ -34,6 +37,9 @@ class ReplyLog:
         """Rows at the table's front that `_whole` has taken."""
         self._kinds: Counter[int] = Counter()
         self._recent: deque[tuple[float, float | None]] = deque(maxlen=RECENT)
+        self._newest: deque[Reply] = deque(maxlen=KEPT_WHOLE)
+        self._replies: tuple[Reply, ...] | None = None
+        self._trace = ReplyTrace()
         self._last: Reply | None = None
         self._last_error: Reply | None = None
         self._added = 0
@@ -48,18 +54,26 @@ class ReplyLog:
         self._added += 1
         self._kinds[row.kind] += 1
         self._recent.append((reply.scheduled_at, reply.total_ms if reply.ok else None))
+        self._newest.append(reply)
+        self._replies = None
+        if reply.ok or reply.error is ErrorKind.TIMEOUT:
+            self._trace.add(reply.at, reply.total_ms)
         self._last = reply
         if not reply.ok:
             self._last_error = reply
 
     def view(self, now: float) -> LatencyView:
-        """Everything known as of `now` (Unix seconds). A window in which nothing changed is the same object."""
+        """Everything known as of `now` (Unix seconds). What has not changed is the same object."""
+        if self._replies is None:
+            self._replies = tuple(self._newest)
         return LatencyView(
             target=self.target,
             windows=(*(self._sliding(window_s, now) for window_s in WINDOWS_S), self._since_start()),
             last=self._last,
             last_error=self._last_error,
             recent=tuple(sorted(self._recent, key=lambda point: point[0])),
+            replies=self._replies,
+            trace=self._trace.view(),
         )
 
     def _sliding(self, window_s: float, now: float) -> LatencyWindow:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from infdiag_tui.knowledge.units import factor_between
 
 SIGNATURE = "signature:"
 """Prefix of a condition that holds when a log signature of that cause was seen."""
+
+THRESHOLD = "{threshold}"
+"""Stands in an alert's expression for the measured limit."""
+
+
+WELL = ":ok"
+"""Ending of a condition that holds when that evidence was measured and neither warns nor fails."""
 
 
 class Entry(BaseModel):
@@ -35,8 +45,9 @@ class Rule(Entry):
 
     `weight` is in log-odds (natural logarithm) and positive, on whichever side the rule stands; a warning counts half
     unless the rule asks for one. `with` are conditions that must all hold as well: an evidence id that warns or fails,
-    an impact, or `signature:CAUSE`, alternatives separated by `|`. `without` are evidence ids that must not warn or
-    fail. `decisive`: only this cause explains it (or, among what refutes, this cause cannot have it).
+    one that was measured and does not (`ID:ok`), an impact, or `signature:CAUSE`; alternatives are separated by `|`.
+    `without` are evidence ids that must not warn or fail. `decisive`: only this cause explains it (or, among what
+    refutes, this cause cannot have it).
     """
 
     evidence: str
@@ -49,16 +60,35 @@ class Rule(Entry):
 
 
 class Alert(Entry):
-    """A Prometheus alert: `expr` holds `{threshold}`, filled from the measured baseline, else `default`."""
+    """A Prometheus alert: `expr` holds `{threshold}`, filled from the measured baseline, else `default`.
 
-    name: str
+    `evidence` names what was measured while all was well; `factor` times that, in `unit`, is the threshold, kept within
+    `least` and `most` so that a baseline of nearly nothing makes no alarm that never rests. Without `evidence` the
+    threshold is fixed: any occurrence counts.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
     expr: str
     default: float
     unit: str = ""
-    hold: str = "5m"
+    hold: str = Field("5m", pattern=r"^[0-9]{1,5}[smhd]$")
+    severity: Literal["warning", "critical"] = "warning"
     evidence: str = ""
-    """The evidence whose healthy value the threshold is made from, times `factor`."""
-    factor: float = 1.5
+    factor: float = Field(1.5, gt=0, le=100)
+    least: float | None = None
+    most: float | None = None
+
+    @field_validator("expr")
+    @classmethod
+    def _has_threshold(cls, expr: str) -> str:
+        if THRESHOLD not in expr:
+            raise ValueError(f"lacks {THRESHOLD}. Put it where the limit belongs, as in: metric > {THRESHOLD}")
+        return expr
+
+    @property
+    def below(self) -> bool:
+        """True when the alert fires below its threshold."""
+        return f"< {THRESHOLD}" in self.expr
 
 
 class Prevention(Entry):
@@ -94,13 +124,18 @@ def _toml(name: str) -> dict[str, Any]:
 
 
 @cache
+def raw_causes() -> Mapping[str, Mapping[str, Any]]:
+    """Every cause by id as its file has it, infrastructure first."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name in ("gpu", "pods", "serving", "data", "pipeline", "model"):
+        found.update(_toml(f"causes/{name}.toml"))
+    return found
+
+
+@cache
 def causes() -> Mapping[str, Cause]:
     """Every cause by id, infrastructure first."""
-    found: dict[str, Cause] = {}
-    for name in ("gpu", "pods", "serving", "data", "pipeline", "model"):
-        for cause_id, raw in _toml(f"causes/{name}.toml").items():
-            found[cause_id] = Cause.model_validate(raw)
-    return found
+    return {cause_id: Cause.model_validate(raw) for cause_id, raw in raw_causes().items()}
 
 
 @cache
@@ -115,25 +150,92 @@ def impacts() -> Mapping[str, frozenset[str]]:
     return {name: frozenset(ids) for name, ids in _toml("impacts.toml").items()}
 
 
-def problems(found: Mapping[str, Cause], symptoms: Iterable[str], checks: Iterable[str]) -> list[str]:
-    """A sentence for each reference in `found` that leads nowhere."""
-    kinds, groups = evidence_kinds(), impacts()
+@dataclass(frozen=True, slots=True)
+class Dangling:
+    """One reference that leads nowhere: where it stands (cause, key, ...) and what is wrong with it."""
+
+    place: tuple[str | int, ...]
+    words: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(str(part) for part in self.place)}: {self.words}"
+
+
+def dangling(
+    found: Mapping[str, Cause],
+    symptoms: Iterable[str],
+    checks: Iterable[str],
+    pages: Collection[str] | None = None,
+) -> list[Dangling]:
+    """Each reference of `found` that leads nowhere; guidance is looked up in `pages` where these are given."""
     known_symptoms, known_checks = frozenset(symptoms), frozenset(checks)
-    said: list[str] = []
+    said: list[Dangling] = []
     for cause_id, cause in found.items():
-        said += [f"{cause_id}: symptoms: {one!r} is none" for one in cause.symptoms if one not in known_symptoms]
-        said += [f"{cause_id}: effects: {one!r} is no cause" for one in cause.effects if one not in found]
+        said += [
+            Dangling((cause_id, "symptoms", one), f"{one!r} is no symptom")
+            for one in cause.symptoms
+            if one not in known_symptoms
+        ]
+        said += [
+            Dangling((cause_id, "effects", index), f"{one!r} is no cause")
+            for index, one in enumerate(cause.effects)
+            if one not in found
+        ]
         if cause.first_check not in known_checks:
-            said.append(f"{cause_id}: first_check: {cause.first_check!r} is no check")
-        for rule in (*cause.supports, *cause.refutes):
-            names = [rule.evidence, *rule.without]
-            for condition in rule.with_:
-                for one in condition.split("|"):
-                    if one.startswith(SIGNATURE):
-                        names += [] if one.removeprefix(SIGNATURE) in found else [one]
-                    elif one not in groups:
-                        names.append(one)
-            said += [f"{cause_id}: {rule.evidence}: {one!r} is no evidence" for one in names if one not in kinds]
-    for group, ids in groups.items():
+            said.append(Dangling((cause_id, "first_check"), f"{cause.first_check!r} is no check"))
+        if pages is not None and cause.guidance and cause.guidance not in pages:
+            said.append(Dangling((cause_id, "guidance"), f"{cause.guidance!r} is no page"))
+        for key, rules in (("supports", cause.supports), ("refutes", cause.refutes)):
+            for index, rule in enumerate(rules):
+                said += [Dangling((cause_id, key, index, field), words) for field, words in _rule(rule, found)]
+        said += [Dangling((cause_id, "prevention", "alert", "evidence"), words) for words in _alert(cause)]
+        if cause_id in _consequences(cause_id, found):
+            said.append(Dangling((cause_id, "effects"), "it would be an effect of itself"))
+    return said
+
+
+def _rule(rule: Rule, found: Mapping[str, Cause]) -> Iterator[tuple[str, str]]:
+    kinds, groups = evidence_kinds(), impacts()
+    if rule.evidence not in kinds:
+        yield "evidence", f"{rule.evidence!r} is no evidence"
+    yield from (("without", f"{one!r} is no evidence") for one in rule.without if one not in kinds)
+    for condition in rule.with_:
+        for one in condition.split("|"):
+            if one.startswith(SIGNATURE):
+                if one.removeprefix(SIGNATURE) not in found:
+                    yield "with", f"{one!r} names no cause"
+            elif one not in groups and one.removesuffix(WELL) not in kinds:
+                yield "with", f"{one!r} is no evidence"
+
+
+def _alert(cause: Cause) -> Iterator[str]:
+    alert = cause.prevention.alert if cause.prevention else None
+    if alert is None or not alert.evidence:
+        return
+    kind = evidence_kinds().get(alert.evidence)
+    if kind is None:
+        yield f"{alert.evidence!r} is no evidence"
+    elif factor_between(kind.unit, alert.unit) is None:
+        yield f"{alert.evidence!r} is measured in {kind.unit or 'no unit'}, which is not turned into {alert.unit!r}"
+
+
+def problems(found: Mapping[str, Cause], symptoms: Iterable[str], checks: Iterable[str]) -> list[str]:
+    """A sentence for each reference in `found`, and in the groups of impacts, that leads nowhere."""
+    kinds = evidence_kinds()
+    said = [str(one) for one in dangling(found, symptoms, checks)]
+    for group, ids in impacts().items():
         said += [f"impacts: {group}: {one!r} is no evidence" for one in sorted(ids) if one not in kinds]
     return said
+
+
+def _consequences(cause_id: str, found: Mapping[str, Cause]) -> set[str]:
+    """All that a cause brings about, by however many steps."""
+    reached: set[str] = set()
+    ahead = [cause_id]
+    while ahead:
+        cause = found.get(ahead.pop())
+        for effect in cause.effects if cause else ():
+            if effect not in reached:
+                reached.add(effect)
+                ahead.append(effect)
+    return reached

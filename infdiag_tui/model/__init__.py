@@ -4,6 +4,7 @@ Nothing here imports the rest of infdiag, NumPy or Textual, so that the first fr
 `..._at` are Unix seconds (UTC); durations carry their unit in the name.
 """
 
+from infdiag_tui.model.chart import Axis, Bar, BarChart, CheckChart, Curve, Level, LineChart, Mark, Quantity, Stroke
 from infdiag_tui.model.check import (
     CheckResult,
     CheckRun,
@@ -18,21 +19,29 @@ from infdiag_tui.model.check import (
 from infdiag_tui.model.cluster import ClusterEvent, Container, Pod, PodGone, PodUsage, Termination
 from infdiag_tui.model.diagnosis import Argument, Diagnosis, Hypothesis, HypothesisStatus, NextCheck
 from infdiag_tui.model.evidence import Evidence, Verdict
+from infdiag_tui.model.guidance import CompanionOffer, GuidanceView
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import ErrorKind, LatencyView, LatencyWindow, Phases, Quantile, Reply
 from infdiag_tui.model.machine import ClockReason, GpuDevice, GpuProcess, HostState, ProcessState
 from infdiag_tui.model.observations import Heartbeat, LogLine, Observation, Sample, SeriesKey, Severity, Status
-from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, SeriesView, Snapshot, StartFailure
+from infdiag_tui.model.series import SeriesView
+from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, Snapshot, StartFailure
 
 __all__ = [
     "PROBLEM_STATES",
     "Argument",
+    "Axis",
+    "Bar",
+    "BarChart",
+    "CheckChart",
     "CheckResult",
     "CheckRun",
     "CheckStatus",
     "ClockReason",
     "ClusterEvent",
+    "CompanionOffer",
     "Container",
+    "Curve",
     "Diagnosis",
     "DraftView",
     "ErrorKind",
@@ -41,6 +50,7 @@ __all__ = [
     "FormField",
     "GpuDevice",
     "GpuProcess",
+    "GuidanceView",
     "Heartbeat",
     "HostState",
     "Hypothesis",
@@ -49,8 +59,11 @@ __all__ = [
     "IncidentInfo",
     "LatencyView",
     "LatencyWindow",
+    "Level",
+    "LineChart",
     "LogLine",
     "LogView",
+    "Mark",
     "NextCheck",
     "Observation",
     "OfferedCheck",
@@ -61,6 +74,7 @@ __all__ = [
     "ProcessState",
     "Progress",
     "Quantile",
+    "Quantity",
     "Reply",
     "RunState",
     "Sample",
@@ -72,6 +86,7 @@ __all__ = [
     "SourceState",
     "StartFailure",
     "Status",
+    "Stroke",
     "Termination",
     "Verdict",
 ]

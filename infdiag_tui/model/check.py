@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from infdiag_tui.model.chart import CheckChart
 from infdiag_tui.model.evidence import Evidence
 
 
@@ -59,6 +60,8 @@ class CheckResult:
     artifacts: tuple[str, ...] = ()
     unreachable: bool = False
     """True when it failed because a target could not be reached."""
+    charts: tuple[CheckChart, ...] = ()
+    """What a picture says better than figures, the most telling first; for eyes, JSON has figures only."""
 
 
 class RunState(StrEnum):
@@ -117,7 +120,10 @@ class FieldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One parameter of a check as a form shows it: `value` as text, empty when only `default` applies."""
+    """One parameter of a check as a form shows it: `value` as text, empty when only `default` applies.
+
+    `lacking` says why it cannot be used at present; empty: it can.
+    """
 
     name: str
     help: str
@@ -125,11 +131,14 @@ class FormField:
     value: str = ""
     default: str = ""
     choices: tuple[str, ...] = ()
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedCheck:
     """A check on offer. `missing` says which input it lacks and which config key or flag gives it; empty: it can run.
+
+    `impact` is the most that it may do, `configured_impact` what it does with the config's values.
 
     `first`: the incident's symptom asks for it.
     """
@@ -139,6 +148,7 @@ class OfferedCheck:
     about: str
     impact: Impact
     step: int
+    configured_impact: Impact = Impact.READ_ONLY
     first: bool = False
     missing: str = ""
     fields: tuple[FormField, ...] = ()

@@ -67,8 +67,14 @@ class Pod:
     conditions: Mapping[str, str] = field(default_factory=dict)
     """Conditions that are not as they should be: type to `reason: message`."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    ready_at: float | None = None
+    """Since when it has been ready; None while it isn't, or where the cluster does not say."""
+    metrics_at: str = ""
+    """`:PORT/PATH` of its metrics, by the prometheus.io annotations or a container port named for them; else empty."""
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
+    default_container: str = ""
+    """The container that the pod's annotation names for kubectl and its like; empty without one."""
 
     @property
     def key(self) -> str:

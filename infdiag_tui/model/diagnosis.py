@@ -55,6 +55,10 @@ class Hypothesis:
     next_check: str = ""
     because_of: str = ""
     since: float | None = None
+    likely_at: float | None = None
+    """When it became likely or confirmed, if it is either."""
+    confirmed_at: float | None = None
+    """When it became confirmed, if it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from infdiag_tui.model.series import SeriesView
 
 
 class ErrorKind(StrEnum):
@@ -58,6 +60,10 @@ class Reply:
     first_token_ms: float | None = None
     model_version: str = ""
     reply_bytes: int = 0
+    replica: str = ""
+    """Who answered, where the reply names it."""
+    has_nan: bool | None = None
+    """True when a number is missing where one belongs (NaN, infinity, null); None when it holds no numbers."""
 
     @property
     def ok(self) -> bool:
@@ -132,3 +138,7 @@ class LatencyView:
     last_error: Reply | None
     recent: tuple[tuple[float, float | None], ...] = ()
     """The newest replies as (scheduled at, total ms; None where it failed), oldest first."""
+    replies: tuple[Reply, ...] = ()
+    """The newest replies themselves, in order of completion."""
+    trace: SeriesView = field(default_factory=SeriesView)
+    """All answers and timeouts since start, as geometric means of milliseconds over spans of equal length."""

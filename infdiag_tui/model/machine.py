@@ -142,6 +142,8 @@ class GpuDevice:
     pcie_tx_bytes_per_s: float | None = None
     pcie_rx_bytes_per_s: float | None = None
     pcie_replays: int | None = None
+    xid_watched: bool = False
+    """True where the source tells of Xid errors: that there is none is then known."""
     xid: int | None = None
     xid_at: float | None = None
     processes: tuple[GpuProcess, ...] | None = None

@@ -6,22 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infdiag_tui.model.check import CheckRun, OfferedCheck
-from infdiag_tui.model.cluster import ClusterEvent, Pod, PodUsage
+from infdiag_tui.model.cluster import ClusterEvent, Pod, PodGone, PodUsage
+from infdiag_tui.model.diagnosis import Diagnosis
 from infdiag_tui.model.evidence import Evidence
+from infdiag_tui.model.guidance import GuidanceView
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import LatencyView
 from infdiag_tui.model.machine import GpuDevice, HostState, ProcessState
 from infdiag_tui.model.observations import LogLine, SeriesKey, Severity
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesView:
-    """A series' points, oldest first. Older points are thinned: each stands for several and keeps their extremes."""
-
-    times: tuple[float, ...] = ()
-    values: tuple[float, ...] = ()
-    lows: tuple[float, ...] = ()
-    highs: tuple[float, ...] = ()
+from infdiag_tui.model.series import SeriesView
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +70,11 @@ class DraftView:
     path: str = ""
     saved_at: float | None = None
     save_error: str = ""
+    footnotes: bool = True
+    """Figures bear footnotes of their origin."""
+    exported_at: float | None = None
+    """When page, data, alert rules and test were last written beside it."""
+    export_error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +89,8 @@ class Snapshot:
     processes: tuple[ProcessState, ...] = ()
     gpus: tuple[GpuDevice, ...] = ()
     pods: tuple[Pod, ...] = ()
+    gone: tuple[PodGone, ...] = ()
+    """Pods that left while infdiag watched, oldest first; the newest few hundred of them."""
     usage: Mapping[str, PodUsage] = field(default_factory=dict)
     """By `Pod.key`."""
     events: tuple[ClusterEvent, ...] = ()
@@ -100,11 +100,20 @@ class Snapshot:
     evidence: tuple[Evidence, ...] = ()
     severity: str = ""
     """The incident's severity by the evidence so far: `Critical`, `High`, `Medium`, or empty when nothing is wrong."""
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
+    guidance: GuidanceView | None = None
+    """What to read and what to turn to for the hypothesis at hand; None while there is none."""
     draft: DraftView = DraftView()
     checks: tuple[CheckRun, ...] = ()
     """The checks that were asked for, oldest first."""
     offered: tuple[OfferedCheck, ...] | None = None
     """The checks on offer, the symptom's first; None until they are known."""
+    clock_set_s: float = 0.0
+    """By how much the machine's clock was set since the start; times here go on as if it had not been."""
+
+    def wall(self, at: float) -> float:
+        """What the machine's clock says at `at`: to tell the age of what others (the cluster, a file) date."""
+        return at + self.clock_set_s
 
     def source(self, name: str) -> SourceHealth:
         """The named source's health; one that was not configured is `OFF`."""

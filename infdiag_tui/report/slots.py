@@ -8,61 +8,96 @@ from infdiag_tui.clock import utc_text
 from infdiag_tui.findings.currency import stream_of
 from infdiag_tui.findings.pods import USAGE_FRESH_S
 from infdiag_tui.knowledge import SYMPTOMS
+from infdiag_tui.knowledge.causes import Cause, causes
 from infdiag_tui.model import ErrorKind, Evidence, GpuDevice, LatencyWindow, PodUsage, Quantile, Snapshot, Verdict
-from infdiag_tui.text import one_line
+from infdiag_tui.report.conclusions import checklist, hypothesis_rows, inert, root_cause
+from infdiag_tui.report.footnotes import NOTED, notes_of
 
 NOT_MEASURED = "not measured"
-NOT_KNOWN = "not determined yet"
+PREDICTIONS = (
+    "predictions.nan",
+    "predictions.constant",
+    "predictions.distribution",
+    "predictions.mean_shift",
+    "predictions.calibration",
+)
 
 
-def slot_values(snapshot: Snapshot) -> Mapping[str, str]:
-    """The value of every slot of the template, one line each, free of Markdown that data could smuggle in."""
+def slot_values(
+    snapshot: Snapshot, *, footnotes: bool = True, known: Mapping[str, Cause] | None = None
+) -> Mapping[str, str | None]:
+    """The value of every slot of the template, one line each, free of Markdown that data could smuggle in.
+
+    Args:
+        snapshot: the incident.
+        footnotes: with a footnote of source, window and sample size behind each measured line.
+        known: the causes in force, by id; default: the built-in ones.
+    """
     found = [one for one in snapshot.evidence if one.verdict in (Verdict.WARN, Verdict.FAIL)]
-    incident = snapshot.incident
-    symptom = SYMPTOMS.get(incident.symptom)
-    values = {
-        "model": incident.model,
-        "symptom": symptom.title if symptom else "not stated",
-        "severity": snapshot.severity or "nothing over a threshold so far",
-        "duration": _duration(snapshot),
-        "hypotheses": "| none examined yet | – | No |",
+    measured = {
         "utilization": _utilization(snapshot),
         "memory": _memory(snapshot),
         "latency": _latency(snapshot),
         "requests": _requests(snapshot),
-        "pods": _statements(snapshot.evidence, ("pods.ready",), found, "pods."),
-        "log_errors": _statements(snapshot.evidence, ("logs.errors", "logs.earlier_errors"), (), ""),
-        "version": _version(snapshot),
-        "inference_time": NOT_MEASURED,
-        "predictions": NOT_MEASURED,
-        "drift": NOT_MEASURED,
-        "preprocessing": NOT_MEASURED,
-        "component": NOT_KNOWN,
-        "cause": NOT_KNOWN,
-        "evidence": _joined(_few(found)[:5]) or "nothing over a threshold so far",
-        "immediate_fix": f"Immediate fix {NOT_KNOWN}",
-        "long_term_fix": f"Long-term fix {NOT_KNOWN}",
-        "monitoring": "[metric]",
-        "alert": "[condition]",
-        "test_case": "[scenario]",
+        "inference_time": _said(snapshot.evidence, ("stages.inference",)),
     }
-    keep = {"hypotheses", "monitoring", "alert", "test_case"}
-    return {slot: value if slot in keep else inert(value) for slot, value in values.items()}
+    values: dict[str, str | None] = {
+        "model": inert(snapshot.incident.model),
+        "symptom": inert(_symptom(snapshot)),
+        "severity": inert(_severity(snapshot)),
+        "duration": inert(_duration(snapshot)),
+        **hypothesis_rows(snapshot),
+        **{slot: inert(text) for slot, text in measured.items()},
+        "pods": inert(_statements(snapshot.evidence, ("pods.ready",), found, "pods.")),
+        "log_errors": inert(_statements(snapshot.evidence, ("logs.errors", "logs.earlier_errors"), (), "")),
+        "version": inert(_version(snapshot)),
+        "predictions": inert(_said(snapshot.evidence, PREDICTIONS)),
+        "drift": inert(_said(snapshot.evidence, ("drift.features",))),
+        "preprocessing": inert(_said(snapshot.evidence, ("pipeline.golden", "pipeline.code_changed"))),
+        **root_cause(snapshot, known or causes()),
+        **checklist(snapshot.evidence),
+    }
+    notes = notes_of(snapshot)
+    for slot in NOTED:
+        text = notes.get(slot) if footnotes and values[slot] != NOT_MEASURED else None
+        values[f"note_{slot}"] = None if text is None else f"[^{slot}]: {inert(text)}"
+        if text is not None:
+            values[slot] = f"{values[slot]} [^{slot}]"
+    return values
 
 
-def inert(text: str) -> str:
-    """`text` on one line, with the characters that Markdown or HTML would act on escaped."""
-    flat = one_line(text, limit=1000)
-    return "".join(f"\\{char}" if char in "\\`*_[]<>|#" else char for char in flat)
+def _symptom(snapshot: Snapshot) -> str:
+    symptom = SYMPTOMS.get(snapshot.diagnosis.symptom or snapshot.incident.symptom)
+    if symptom is None:
+        return "not stated, and none seen so far"
+    return symptom.title + (" (inferred from the findings)" if snapshot.diagnosis.symptom_inferred else "")
+
+
+def _severity(snapshot: Snapshot) -> str:
+    if not snapshot.severity:
+        return "nothing over a threshold so far"
+    rule = snapshot.diagnosis.severity_rule
+    return snapshot.severity + (f" ({rule})" if rule else "")
 
 
 def _duration(snapshot: Snapshot) -> str:
-    started = snapshot.incident.started_at
-    minutes = int(max(0.0, snapshot.at - started) // 60)
-    watched = "less than a minute" if minutes < 1 else f"{minutes} min"
-    earliest = min((one.since for one in snapshot.evidence if one.since is not None), default=None)
-    first = f"first finding at {utc_text(earliest)}; " if earliest is not None else ""
-    return f"{first}watched since {utc_text(started)} ({watched})"
+    started, onset = snapshot.incident.started_at, snapshot.diagnosis.onset_at
+    watched = f"watched since {utc_text(started)} ({_minutes(snapshot.at - started)})"
+    if onset is None:
+        return watched
+    return f"since {utc_text(onset)}, {_minutes(snapshot.at - onset)} ({snapshot.diagnosis.onset_source}); {watched}"
+
+
+def _minutes(seconds: float) -> str:
+    minutes = int(max(0.0, seconds) // 60)
+    return "less than a minute" if minutes < 1 else f"{minutes} min"
+
+
+def _said(evidence: Iterable[Evidence], ids: Sequence[str]) -> str:
+    """What the first measured of these says, the bad ones first."""
+    known = [one for one in evidence if one.id in ids and one.verdict is not Verdict.UNKNOWN]
+    known.sort(key=lambda one: (one.verdict is Verdict.OK, ids.index(one.id)))
+    return _joined(_few(known)[:3]) or NOT_MEASURED
 
 
 def _utilization(snapshot: Snapshot) -> str:
@@ -118,7 +153,7 @@ def _gpu_age(snapshot: Snapshot, gpu: GpuDevice) -> str:
 
 def _usage_age(snapshot: Snapshot, usage: PodUsage) -> str:
     # metrics-server itself is some way behind, so the pods' stream being current says nothing about its figures.
-    old = snapshot.at - usage.at > USAGE_FRESH_S
+    old = snapshot.wall(snapshot.at) - usage.at > USAGE_FRESH_S
     return f" (as of {utc_text(usage.at)[11:]})" if old else _age(snapshot, "pods")
 
 

@@ -72,13 +72,18 @@ class FormScreen(ModalScreen[int | None]):
             yield Static(Content("enter: start    tab: next field    esc: back"), classes="dialog-keys")
 
     def _row(self, field: FormField) -> ComposeResult:
-        widget = self._widget(field, self._typed.get(field.name, field.value))
+        text = self._typed.get(field.name, field.value)
+        widget = self._widget(field, text)
+        # What is set already can still be taken back.
+        widget.disabled = bool(field.lacking) and text in ("", field.default)
         self._inputs[field.name] = widget
         with Horizontal(classes="form-row"):
             yield Static(Content(flat(field.name.replace("_", " "))), classes="form-name")
             yield widget
         if field.help:
             yield Static(Content(flat(field.help)), classes="form-help")
+        if field.lacking:
+            yield Static(Content(flat(f"Not now: {field.lacking}")), classes="form-help")
         yield self._problem(field.name, "")
 
     def _widget(self, field: FormField, text: str) -> Widget:

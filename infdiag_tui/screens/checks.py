@@ -125,7 +125,7 @@ class ChecksScreen(Screen[None]):
         now = self._clock.now()
         incident = self._snapshot.incident if self._snapshot is not None else None
         words = ["Checks", incident.model if incident else "", incident.symptom if incident else ""]
-        self._title.update(Content(flat(f" {self._glyphs.dot} ".join(word for word in words if word))))
+        self._title.update(Content(flat(f" {self._glyphs.dot} ".join(word for word in words if word))), layout=False)
         width = self._offers.room.width
         waiting = self._snapshot is None or self._snapshot.offered is None
         nothing = "Looking which checks can run." if waiting else "There are no checks."

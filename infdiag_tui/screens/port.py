@@ -31,6 +31,22 @@ class EnginePort(Protocol):
         """
         ...
 
+    def add_note(self, text: str) -> None:
+        """Adds a line to the report's timeline with the present time."""
+        ...
+
+    def give_back_line(self, line_number: int) -> None:
+        """Lets infdiag fill a line of the draft (from 0) again, in place of the operator's words."""
+        ...
+
+    def show_footnotes(self, *, shown: bool) -> None:
+        """Whether the report's figures bear footnotes of their origin."""
+        ...
+
+    def export(self) -> None:
+        """Writes page, data, alert rules and test beside the report; `DraftView` tells how that went."""
+        ...
+
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """Asks for a check with a form's values as text, by parameter; what is left out keeps the config's value.
 

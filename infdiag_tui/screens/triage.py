@@ -78,6 +78,7 @@ class TriageScreen(Screen[None]):
         self._arrangement = Arrangement.SINGLE
         self._typed: dict[str, dict[str, str]] = {}
         self._open_checks: set[int] = set()
+        self._export_asked_at: float | None = None
 
     def compose(self) -> ComposeResult:
         """Vitals and tabs above, the panels, the keys below."""
@@ -144,6 +145,7 @@ class TriageScreen(Screen[None]):
             self.snapshot = snapshot
             self.board.draw(snapshot, now=now, paused=self.paused)
             self._tell_ended(snapshot)
+            self._tell_export(snapshot)
         self._vitals.draw(self.snapshot, now=now, pause=self._pause())
         self._draw_tabs()
 
@@ -294,6 +296,71 @@ class TriageScreen(Screen[None]):
                 ascii_only=self._ascii_only,
             )
         )
+
+    def action_guidance(self) -> None:
+        """Opens the guidance on the hypothesis at hand."""
+        view = self.snapshot.guidance if self.snapshot is not None else None
+        if view is None:
+            self.notify("No guidance yet: no cause stands out and no symptom was seen.", markup=False)
+            return
+        from infdiag_tui.screens.guidance import GuidanceScreen
+
+        self.app.push_screen(GuidanceScreen(view, ascii_only=self._ascii_only))
+
+    def action_pin(self) -> None:
+        """Adds what the active panel shows to the report."""
+        text = self.board.active_panel.pin_text()
+        if not text:
+            self.notify("There is nothing here that could be pinned.", markup=False)
+            return
+        self.flush()
+        self._engine.add_note(text)
+        self.notify("Pinned to the report's timeline.", markup=False)
+
+    def action_note(self) -> None:
+        """Asks for a note for the report's timeline."""
+        from infdiag_tui.screens.note import NoteScreen
+
+        def take(text: str | None) -> None:
+            if text:
+                self.flush()
+                self._engine.add_note(text)
+
+        self.app.push_screen(NoteScreen(ascii_only=self._ascii_only), take)
+
+    def action_export(self) -> None:
+        """Writes what is handed on with the report."""
+        if self.snapshot is None:
+            return
+        self.flush()
+        self._export_asked_at = self._clock.now()
+        self._engine.export()
+
+    def _tell_export(self, snapshot: Snapshot) -> None:
+        """Says how an export that was asked for went."""
+        draft, asked_at = snapshot.draft, self._export_asked_at
+        if asked_at is None:
+            return
+        if draft.export_error:
+            self._warn(f"The report could not be exported: {draft.export_error}. The draft itself is {draft.path}.")
+        elif draft.exported_at is not None and draft.exported_at >= asked_at:
+            folder = draft.path.rpartition("/")[0]
+            self.notify(f"report.html, report.json and what goes with them are in {folder}.", markup=False)
+        else:
+            return
+        self._export_asked_at = None
+
+    def action_footnotes(self) -> None:
+        """Shows or hides the report's footnotes."""
+        if self.snapshot is not None:
+            self._engine.show_footnotes(shown=not self.snapshot.draft.footnotes)
+
+    def action_give_back(self) -> None:
+        """Has infdiag fill the line under the cursor again."""
+        if not self.editing:
+            return
+        self.flush()
+        self._engine.give_back_line(self.report_panel.editor.cursor_location[0])
 
     def action_log_filter(self) -> None:
         """Goes to the logs and opens their filter."""

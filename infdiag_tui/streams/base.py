@@ -14,6 +14,7 @@ class SourceError(Exception):
     """A source cannot go on: why, and what the operator can do.
 
     The supervisor shows `state` and `reason`, waits (at least `retry_after_s` if given) and starts the stream again.
+    `state` is `OFF` where there is nothing to watch and nobody said that there is.
     """
 
     def __init__(
@@ -63,7 +64,12 @@ class Roster(Protocol):
 
 @dataclass(slots=True)
 class StreamContext:
-    """What every stream's builder is given besides its config."""
+    """What every stream's builder is given besides its config.
+
+    `roster` is the model's pods; the cluster's builder puts it there for those that are built after it, None without a
+    cluster.
+    """
 
     clock: Clock = field(default_factory=SystemClock)
     user_agent: str = "infdiag"
+    roster: Roster | None = None

@@ -143,6 +143,7 @@ def device(entity: Entity, at: float, xid: int | None, xid_at: float | None) -> 
         pcie_tx_bytes_per_s=entity.get("PROF_PCIE_TX_BYTES"),
         pcie_rx_bytes_per_s=entity.get("PROF_PCIE_RX_BYTES"),
         pcie_replays=entity.whole("DEV_PCIE_REPLAY_COUNTER"),
+        xid_watched=entity.whole("DEV_XID_ERRORS") is not None,
         xid=xid,
         xid_at=xid_at,
         pod=", ".join(sorted(entity.pods)),

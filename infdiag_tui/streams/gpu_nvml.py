@@ -28,10 +28,10 @@ RETRY_HUNG_S = 2.0
 
 def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
     """The NVML stream, unless it was switched off, or another source was named and this one was not asked for."""
-    elsewhere = config.gpu.dcgm_url and "nvml" not in config.gpu.model_fields_set
-    if not config.gpu.nvml or elsewhere:
+    asked_for = "nvml" in config.gpu.model_fields_set
+    if not config.gpu.nvml or (config.gpu.dcgm_url and not asked_for):
         return []
-    return [GpuNvmlStream(config.gpu.interval_s, context, has_dcgm=bool(config.gpu.dcgm_url))]
+    return [GpuNvmlStream(config.gpu.interval_s, context, asked_for=asked_for)]
 
 
 class GpuNvmlStream:
@@ -39,6 +39,9 @@ class GpuNvmlStream:
 
     All calls into the driver are made on one thread (and waits for Xid events on a second), so that a driver that hangs
     is reported and costs no more threads however often it is retried.
+
+    `asked_for`: the config says `gpu.nvml = true`, so that a machine without a driver is a fault; else it is an
+    ordinary place to run infdiag on, and the source is off.
     """
 
     name = "gpu"
@@ -48,7 +51,7 @@ class GpuNvmlStream:
         interval_s: float,
         context: StreamContext,
         *,
-        has_dcgm: bool = False,
+        asked_for: bool = False,
         open_timeout_s: float = OPEN_TIMEOUT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
         reopen_s: float = REOPEN_S,
@@ -56,7 +59,7 @@ class GpuNvmlStream:
         self.stale_after_s = max(10.0, 3 * interval_s)
         self._interval_s = interval_s
         self._clock = context.clock
-        self._has_dcgm = has_dcgm
+        self._asked_for = asked_for
         self._open_timeout_s = open_timeout_s
         self._read_timeout_s = read_timeout_s
         self._reopen_s = reopen_s
@@ -93,7 +96,7 @@ class GpuNvmlStream:
 
         if self._reader is None:
             clock = self._clock
-            self._reader = NvmlReader(clock.now, clock.monotonic, has_dcgm=self._has_dcgm, reopen_s=self._reopen_s)
+            self._reader = NvmlReader(clock.now, clock.monotonic, asked_for=self._asked_for, reopen_s=self._reopen_s)
         return self._reader
 
     async def _call(self, function: Callable[[], _T], timeout_s: float) -> _T:

@@ -91,22 +91,23 @@ def error_text(error: pynvml.NVMLError) -> str:
     return one_line(str(error), 120)
 
 
-def start_failure(error: pynvml.NVMLError, *, seen_before: bool, has_dcgm: bool) -> SourceError:
+def start_failure(error: pynvml.NVMLError, *, seen_before: bool, asked_for: bool) -> SourceError:
     """Why NVML does not start, in the operator's words.
 
-    A machine without a GPU is an ordinary place to run infdiag on, so that case is told calmly. A driver that was
-    there before is looked for again soon.
+    A machine without the driver's library is an ordinary place to run infdiag on: the source is off there, unless it
+    was asked for or the driver was there before, which is looked for again soon. A library whose driver does not start
+    is a fault in any case: somebody installed it.
     """
-    elsewhere = (
-        "GPU figures come from gpu.dcgm_url; gpu.nvml = false hides this source"
-        if has_dcgm
-        else "to see GPUs of other machines set gpu.dcgm_url in the config; gpu.nvml = false hides this source"
-    )
+    elsewhere = "to see GPUs of other machines set gpu.dcgm_url in the config"
     retry_after_s = RETRY_LOST_DRIVER_S if seen_before else RETRY_WITHOUT_DRIVER_S
     state = SourceState.UNAVAILABLE
     gone = " any more" if seen_before else ""
     if error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
         reason, remedy = f"no NVIDIA driver on this machine{gone}", elsewhere
+        if asked_for:
+            remedy = f"install the driver, or take gpu.nvml = true out of the config; {elsewhere}"
+        elif not seen_before:
+            state = SourceState.OFF
     elif error.value == pynvml.NVML_ERROR_DRIVER_NOT_LOADED:
         reason = f"the NVIDIA driver is not loaded on this machine{gone}"
         remedy = f"`sudo modprobe nvidia` loads it and `sudo dmesg | grep NVRM` says what is wrong; {elsewhere}"

@@ -36,13 +36,13 @@ class NvmlReader:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         *,
-        has_dcgm: bool,
+        asked_for: bool,
         reopen_s: float,
     ) -> None:
         self._reopen_s = reopen_s
         self._now = now
         self._monotonic = monotonic
-        self._has_dcgm = has_dcgm
+        self._asked_for = asked_for
         self._host = one_line(socket.gethostname(), 100)
         self._cards: list[Card] = []
         self._unopened: dict[int, str] = {}
@@ -77,7 +77,7 @@ class NvmlReader:
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
-            raise start_failure(error, seen_before=self._seen_before, has_dcgm=self._has_dcgm) from error
+            raise start_failure(error, seen_before=self._seen_before, asked_for=self._asked_for) from error
         self._opened_at = self._monotonic()
         try:
             driver = one_line(pynvml.nvmlSystemGetDriverVersion(), 40)
@@ -116,9 +116,10 @@ class NvmlReader:
                 gone = "this MIG instance no longer exists" if last.mig_profile else "the driver no longer lists it"
                 read[uuid] = replace(last, lost=gone)
         for uuid, device in read.items():
-            xid = self._xids.last(uuid)
-            if xid is not None:
-                read[uuid] = replace(device, xid=xid.code, xid_at=xid.at)
+            xid, watched = self._xids.last(uuid), self._xids.watches(uuid)
+            if xid is not None or watched != device.xid_watched:
+                code, when = (xid.code, xid.at) if xid is not None else (device.xid, device.xid_at)
+                read[uuid] = replace(device, xid_watched=watched, xid=code, xid_at=when)
         self._known = read
         return sorted(read.values(), key=lambda device: (device.index, device.mig_profile, device.uuid))
 

@@ -36,6 +36,7 @@ class XidWatch:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._seen: dict[str, Xid] = {}
+        self._offered: frozenset[str] = frozenset()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self.failure = ""
@@ -44,12 +45,17 @@ class XidWatch:
         """The last Xid of the GPU with this UUID."""
         return self._seen.get(uuid)
 
+    def watches(self, uuid: str) -> bool:
+        """True while an Xid of this GPU would be heard of."""
+        return uuid in self._offered and not self.failure
+
     def start(self, handles: Mapping[str, Any]) -> None:
         """Watches the GPUs behind `handles` (by UUID); those that offer no such events are left out."""
         if self._thread is not None and self._thread.is_alive():
             self.failure = "an earlier wait for events still hangs in the driver"
             return
         self.failure = ""
+        self._offered = frozenset()
         try:
             event_set = pynvml.nvmlEventSetCreate()
         except pynvml.NVMLError:  # no events on this system (Windows guests, old drivers)
@@ -58,6 +64,7 @@ class XidWatch:
         if not watched:
             _free(event_set)
             return
+        self._offered = frozenset(watched.values())
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._wait_on,

@@ -14,6 +14,7 @@ from infdiag_tui.streams.kube.client import KubeClient
 from infdiag_tui.streams.kube.errors import HTTP_FORBIDDEN, HTTP_TOO_MANY, Access, ApiError
 from infdiag_tui.streams.kube.events import EventDesk
 from infdiag_tui.streams.kube.merge import Outlet, merged
+from infdiag_tui.streams.kube.nodes import NodePoll
 from infdiag_tui.streams.kube.parse import parse_pod
 from infdiag_tui.streams.kube.pod_table import PodTable
 from infdiag_tui.streams.kube.selection import Selection
@@ -46,6 +47,7 @@ class PodsStream:
         self._selection = Selection.of(settings)
         self._events = EventDesk(table)
         self._usage = UsagePoll(table, self._selection, settings.usage_interval_s)
+        self._nodes = NodePoll(table, settings.usage_interval_s)
 
     def observe(self) -> AsyncGenerator[Observation, None]:
         """Yields until cancelled.
@@ -65,6 +67,7 @@ class PodsStream:
                 await listed.wait()
                 group.create_task(self._pulse(watcher, path, outlet))
                 group.create_task(self._usage.run(client, outlet))
+                group.create_task(self._nodes.run(client, outlet))
                 group.create_task(self._events.run(client, outlet))
 
     def _parse(self, raw: Mapping[str, Any]) -> Pod | None:

@@ -18,6 +18,7 @@ from checks.profile import CHECK, ProfileParams
 from checks.running import run_check
 from infdiag_tui.config import ModelConfig
 from infdiag_tui.model import CheckResult, Progress
+from tests.checks.beside import Beside
 
 
 def context_in(folder: Path, **fields: Any) -> CheckContext:
@@ -45,7 +46,7 @@ class Progressed:
 
 
 @dataclass
-class Container:
+class Container(Beside):
     """Runs commands as a container's runtime does.
 
     Standard input never ends, as over the v4 exec protocol, and a command outlives the connection that asked for it.

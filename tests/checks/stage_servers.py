@@ -1,59 +1,21 @@
-"""Small model servers on loopback that tell of their stages as real ones do, and a sender for the checks."""
+"""Small model servers on loopback that tell of their stages as real ones do."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 
-from checks.base import Answer, CheckContext, Replica
+from checks.base import CheckContext, Replica
+from infdiag_tui.check_ports import open_sender
 from infdiag_tui.config import ModelConfig
 from infdiag_tui.model import Progress
-
-
-class HttpSender:
-    """Posts JSON to the predict URL over aiohttp."""
-
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
-        self._http = http
-        self._url = url
-
-    async def predict(self, body: Any, *, base_url: str = "", timeout_s: float | None = None) -> Answer:
-        return await self._ask("POST", base_url or self._url, timeout_s, body, 8_000_000)
-
-    async def get(self, url: str, *, timeout_s: float | None = None, limit_bytes: int = 8_000_000) -> Answer:
-        return await self._ask("GET", url, timeout_s, None, limit_bytes)
-
-    async def _ask(self, method: str, url: str, timeout_s: float | None, body: Any, limit: int) -> Answer:
-        began = time.perf_counter()
-        try:
-            async with self._http.request(
-                method, url, json=body, timeout=aiohttp.ClientTimeout(total=timeout_s)
-            ) as reply:
-                text = (await reply.content.read(limit)).decode("utf-8", "replace")
-                total_ms = (time.perf_counter() - began) * 1000
-                ok = reply.status < 400
-                error = "" if ok else f"status {reply.status}"
-                return Answer(ok, reply.status, _json(text), text, total_ms, error, headers=dict(reply.headers))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return Answer(
-                False, None, None, "", (time.perf_counter() - began) * 1000, f"{type(error).__name__}: {error}"
-            )
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
 
 
 @dataclass
@@ -141,14 +103,14 @@ async def context_for(
 ) -> AsyncIterator[CheckContext]:
     """A context for a model whose endpoint is `url`; without one, a model of which nothing is known."""
     model = ModelConfig.model_validate({"endpoint": {"url": url, "body": body or {"x": 1}}} if url else {})
-    async with aiohttp.ClientSession() as http:
+    async with AsyncExitStack() as stack:
         yield CheckContext(
             "tiny",
             model,
             folder,
             time.time,
             (reported if reported is not None else []).append,
-            sender=HttpSender(http, url) if url else None,
+            sender=await stack.enter_async_context(open_sender(model.endpoint)) if model.endpoint else None,
             baseline=baseline,
             replicas=replicas,
         )

@@ -43,6 +43,14 @@ def stuck(report: Report) -> None:
     signal.pause()
 
 
+def niceness(report: Report) -> int:
+    return os.nice(0)
+
+
+async def test_it_gives_way_to_the_console_on_a_busy_machine() -> None:
+    assert await in_child(f"{HERE}:niceness", {}, lambda _: None) == min(19, os.nice(0) + 10)
+
+
 async def test_the_result_and_progress_arrive_whatever_a_library_prints() -> None:
     reports: list[Progress] = []
     result = await in_child(f"{HERE}:talkative", {"word": "ü"}, reports.append)

@@ -43,6 +43,7 @@ from infdiag_tui.model import (
     Termination,
     Verdict,
 )
+from tests.checks.beside import Beside
 from tests.widgets import samples
 
 NOW = 1_700_000_000.0
@@ -271,7 +272,7 @@ some avg10=0.00 avg60=0.00 avg300=0.00 total=1
 """
 
 
-class _Remote:
+class _Remote(Beside):
     def __init__(self, code: int, text: str) -> None:
         self.code, self.text = code, text
 
@@ -317,7 +318,7 @@ async def test_missing_inputs_say_what_gives_them(
 
 
 async def test_an_exec_that_is_forbidden_is_a_sentence(tmp_path: Path) -> None:
-    class Forbidden:
+    class Forbidden(Beside):
         async def run(self, *_: Any, **__: Any) -> tuple[int, bytes, bytes]:
             raise CheckError("exec into prod/model-0 is forbidden: ask for create on pods/exec")
 

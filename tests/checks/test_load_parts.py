@@ -29,12 +29,13 @@ from checks.load_judge import chance_of_none_alone, error_verdict, invalid_reaso
 from checks.load_knee import KneeSearch
 from checks.load_params import LoadParams
 from checks.load_request import load_setup
-from checks.stats.rank_interval import rank_interval
 from infdiag_tui.config import Endpoint
 from infdiag_tui.model import Verdict
+from infdiag_tui.stats.rank_interval import rank_interval
 from tests.checks.load_servers import Model, serving
 
 SAMPLES = st.lists(st.floats(0, 1e6), min_size=1, max_size=300).map(sorted)
+KINDS = ("", "timeout", "http-503", "disconnect")
 IDLE = Cost(0.0, None)
 
 
@@ -76,6 +77,43 @@ def test_quantiles_are_numpys_and_lie_inside_their_interval(ordered: list[float]
     found = figure(ordered, q)
     assert found.high is None or found.high >= found.value - 1e-9
     assert not found.at_least
+
+
+@given(
+    taken=st.lists(
+        st.tuples(st.floats(0, 100), st.floats(0, 5), st.floats(1e-6, 60), st.floats(0, 1), st.sampled_from(KINDS)),
+        max_size=200,
+    )
+)
+def test_a_tallys_figures_are_numpys_on_the_same_samples(taken: list[tuple[float, float, float, float, str]]) -> None:
+    tally = Tally(Phase("load", max(1, len(taken)), 10, 9.0, rate_per_s=1.0))
+    for due, late, took, share, kind in taken:
+        tally.take(due, due + late, Shot(due + late + took, kind, kind, share * took))
+    found = tally.summary(0.0, 200.0, IDLE, "", 1)
+    kept = [one for one in taken if one[4] in ("", "timeout")]
+    assert (found.requests, found.samples) == (len(taken), len(kept))
+    assert found.failed == sum(bool(kind) for *_, kind in taken)
+    assert dict(found.errors) == {kind: n for kind in KINDS[1:] if (n := sum(one[4] == kind for one in taken))}
+    if taken:
+        assert found.lateness_p99_ms == pytest.approx(np.percentile([1e3 * one[1] for one in taken], 99), abs=1e-6)
+    if not kept:
+        assert (found.latency_ms, found.own_ms, found.mean_ms) == (None, None, None)
+        return
+    assert found.latency_ms is not None
+    assert found.service_ms is not None
+    assert found.own_ms is not None
+    latency = np.array([late + took for _, late, took, _, _ in kept]) * 1e3
+    service = np.array([took for _, _, took, _, _ in kept]) * 1e3
+    own = np.array([share * took for _, _, took, share, _ in kept]) * 1e3
+    for name, q in QUANTILES.items():
+        assert found.latency_ms[name].value == pytest.approx(np.quantile(latency, q), abs=1e-6)
+        assert found.service_ms[name].value == pytest.approx(np.quantile(service, q), abs=1e-6)
+        assert found.own_ms[name] == pytest.approx(np.quantile(latency, q) - np.quantile(latency - own, q), abs=1e-6)
+    assert found.mean_ms == pytest.approx(latency.mean(), abs=1e-6)
+    assert found.own_mean_ms == pytest.approx(own.mean(), abs=1e-6)
+    # Every point of the distribution is a sample, where HdrHistogram's would be its bucket's edge.
+    for value, share, _ in found.spectrum:
+        assert value == pytest.approx(np.quantile(latency, share, method="inverted_cdf"), abs=1e-6)
 
 
 def test_a_quantile_that_touches_a_timeout_is_a_lower_bound() -> None:
@@ -128,8 +166,23 @@ def test_a_late_a_busy_and_a_dropping_generator_each_make_the_run_invalid() -> N
     for slot in range(100):
         late.take(slot / 10, slot / 10 + 0.002, Shot(slot / 10 + 0.022))
         starved.take(slot / 10, slot / 10, Shot(slot / 10 + 0.02))
+    waiting = Tally(Phase("load", 100, 10, 9.0))
+    for slot in range(100):
+        waiting.take(0.0, 0.0, Shot(0.020, own_s=0.002 if slot > 40 else 0.0))
+    assert "up to 2.00 ms of p50" in invalid_reasons(waiting.summary(0.0, 1.0, IDLE, "", 0))[0]
     assert "sent late" in invalid_reasons(late.summary(0.0, 1.0, IDLE, "", 0))[0]
     assert "waited 4.00 ms" in invalid_reasons(starved.summary(0.0, 1.0, Cost(0.0, 4.0), "", 0))[0]
+
+
+def test_the_generators_share_of_a_workers_time_is_what_it_waits_and_turns_round() -> None:
+    tally = Tally(Phase("load", 10, 1, 9.0))
+    for _ in range(10):
+        tally.take(0.0, 0.0, Shot(0.018, own_s=0.001))
+        tally.turned(0.002)
+    found = tally.summary(0.0, 1.0, IDLE, "", 1)
+    assert found.turnaround_ms == pytest.approx(2.0)
+    assert found.own_mean_ms == pytest.approx(1.0)
+    assert found.own_share == pytest.approx(3 / 20)
 
 
 def test_the_mean_wait_for_a_core_is_that_of_the_turns_in_between() -> None:
@@ -203,6 +256,17 @@ def test_a_step_that_this_machine_spoiled_is_repeated_and_then_ends_the_search()
     assert found.next_rate is None
     assert "core" in found.limited_by
     assert found.knee_per_s is None
+
+
+@given(rate=st.floats(0.01, 5_000), requests=st.integers(1, 500), poisson=st.booleans())
+def test_arrivals_ascend_within_the_time_that_their_rate_gives(rate: float, requests: int, poisson: bool) -> None:
+    due = np.array(list(arrivals(Phase("a", requests, 1, 1.0, rate_per_s=rate, poisson=poisson))))
+    assert len(due) == requests
+    assert (np.diff(due) >= 0).all()
+    assert due[0] >= 0
+    assert due[-1] <= requests / rate
+    if not poisson:
+        assert due == pytest.approx(np.arange(requests) / rate)
 
 
 def test_arrivals_keep_count_and_length() -> None:

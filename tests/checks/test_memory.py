@@ -16,10 +16,11 @@ from aiohttp import web
 
 from checks.base import CheckError
 from checks.memory import CHECK, MemoryParams
-from checks.memory_parts.growth import Growth, Series, judge
 from checks.memory_parts.python_lines import grown
 from checks.running import run_check
 from infdiag_tui.model import CheckResult, CheckStatus, Verdict
+from infdiag_tui.stats.growth import Growth, Series, judge
+from tests.checks.beside import Beside
 from tests.checks.stage_servers import context_for
 from tests.support import eventually
 
@@ -253,7 +254,7 @@ async def test_a_file_with_the_wrong_columns_is_an_error_in_words(tmp_path: Path
     assert "time (Unix seconds) and bytes" in result.summary
 
 
-class Container:
+class Container(Beside):
     """A container whose control group answers; `broken` has no shell."""
 
     def __init__(self, broken: bool = False) -> None:
@@ -272,7 +273,9 @@ async def test_a_containers_own_memory_is_read_and_its_page_cache_is_not(tmp_pat
     async with context_for(tmp_path) as context:
         context.remote = Container()
         params = MemoryParams(in_pod=True, duration_s=1, interval_s=0.03)
-        assert "--yes" in (await run_check(CHECK, params, context)).summary
+        asked = (await run_check(CHECK, params, context)).summary
+        assert context.remote.where in asked
+        assert "--yes" in asked
         context.confirmed = True
         result = await run_check(CHECK, params, context)
         assert result.result["series"][0]["growth"] == "leak"

@@ -325,7 +325,7 @@ async def test_a_container_without_python_is_a_sentence(tmp_path: Path, models: 
     result = await profile(context_in(tmp_path, remote=container), source="x:y", in_pod=True, python="no-such-python")
 
     assert result.status is CheckStatus.ERROR
-    assert "no-such-python in the container cannot be run" in result.summary
+    assert f"no-such-python {container.where} cannot be run" in result.summary
 
 
 def test_importing_the_check_imports_no_torch() -> None:

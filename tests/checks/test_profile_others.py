@@ -191,4 +191,5 @@ async def test_a_container_without_py_spy_says_how_to_get_it(tmp_path: Path, mon
     result = await profile(context_in(tmp_path, remote=container), pid=1, in_pod=True)
 
     assert result.status is CheckStatus.ERROR
-    assert "add it to the image" in result.summary
+    assert "pip install py-spy" in result.summary
+    assert container.where in result.summary

@@ -14,6 +14,7 @@ from checks.base import Replica
 from checks.running import run_check
 from checks.stages import CHECK, StagesParams
 from infdiag_tui.model import CheckResult, CheckStatus, Progress, Verdict
+from tests.checks.beside import Beside
 from tests.checks.stage_servers import StageServer, context_for, histograms, running
 from tests.support import eventually
 
@@ -315,7 +316,7 @@ async def test_replicas_are_scraped_one_by_one_and_added_up(tmp_path: Path) -> N
             async def meanwhile() -> None:
                 await eventually(lambda: first.count >= 3)
                 assert context.sender is not None
-                await context.sender.predict({}, base_url=second.url)
+                await context.sender.predict({}, base_url=second.base)
 
             other = asyncio.create_task(meanwhile())
             result = await run_check(CHECK, StagesParams(**FAST), context)
@@ -355,14 +356,15 @@ async def test_metrics_that_are_forbidden_are_told_with_the_servers_words(tmp_pa
     server = StageServer(None, {"inference": 1}, stats=True, forbidden="expecting header triton-access")
     result = await run_on(server, tmp_path)
     assert result.status is CheckStatus.ERROR
-    assert "/v2/models/tiny/stats: status 403: expecting header" in result.summary
+    assert "/v2/models/tiny/stats: HTTP 403 Forbidden: expecting header" in result.summary
 
 
 async def test_a_failing_server_ends_early_in_a_sentence(tmp_path: Path) -> None:
     server = StageServer(histograms(KSERVE), fail=True)
     result = await run_on(server, tmp_path, warmup=0, requests=50)
     assert result.status is CheckStatus.ERROR
-    assert "none of 3 known-good requests: status 500" in result.summary
+    assert "none of 3 known-good requests: HTTP 500 Internal Server Error: broken" in result.summary
+    assert result.summary.endswith("look at the server's log.")
     assert result.unreachable
 
 
@@ -440,7 +442,7 @@ async def test_a_pipeline_that_does_not_run_is_an_error_in_words(pipeline_dir: P
     assert words in result.summary
 
 
-class Container:
+class Container(Beside):
     """Runs a command in `folder`, as exec does in a container."""
 
     def __init__(self, folder: Path) -> None:
@@ -463,6 +465,7 @@ async def test_a_pipeline_runs_beside_the_model_once_agreed_to(pipeline_dir: Pat
         context.remote = Container(pipeline_dir)
         result = await run_check(CHECK, params, context)
         assert result.status is CheckStatus.SKIPPED
+        assert context.remote.where in result.summary
         assert "--yes" in result.summary
         context.confirmed = True
         result = await run_check(CHECK, params, context)

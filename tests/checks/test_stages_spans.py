@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from checks.running import run_check
 from checks.stages import CHECK, StagesParams
-from checks.stages_parts.figures import stage_of
 from checks.stages_parts.server_timing import parse_server_timing
 from infdiag_tui.model import CheckResult, CheckStatus
+from infdiag_tui.servers.stages import stage_of
 from tests.checks.stage_servers import context_for
 
 

@@ -20,6 +20,7 @@ from checks.version_files import REMOTE_SCRIPT
 from checks.version_sources import SOURCES
 from infdiag_tui.config import Protocol
 from infdiag_tui.model import CheckStatus, Verdict
+from tests.checks.beside import Beside
 from tests.checks.serving import NOW, ModelServer, bare_context, context_for, evidence_of, serving
 
 
@@ -27,7 +28,7 @@ def healthy(version: Any) -> ModelServer:
     return ModelServer(pages={"/health": {"status": "ok", "model_version": version}})
 
 
-class HostShell:
+class HostShell(Beside):
     """Runs commands on this machine in place of a container."""
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class HostShell:
         return process.returncode or 0, out, said
 
 
-class Forbidden:
+class Forbidden(Beside):
     async def run(self, command: tuple[str, ...], *, timeout_s: float, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         raise CheckError("exec into pod-0 is forbidden for this user")
 
@@ -105,6 +106,55 @@ async def test_a_service_that_answers_with_two_versions_is_skew(tmp_path: Path) 
     assert result.status is CheckStatus.FAIL
     assert result.summary == "The same address answers with different versions: v0, v1"
     assert [one["version"] for one in result.result["replicas"]] == ["v0", "v1"]
+
+
+V2_INPUT = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}]}
+
+
+def by_reply(version: str | None) -> ModelServer:
+    """A server that, as MLServer does, names its model's version in replies alone."""
+    stated = {} if version is None else {"model_version": version}
+    return ModelServer(lambda body: {"model_name": "fraud", **stated, "outputs": []}, {"/v2/models/fraud": {}})
+
+
+async def test_a_version_that_only_replies_state_is_read_there_on_every_replica(tmp_path: Path) -> None:
+    async with serving(by_reply("v7"), by_reply("v7"), by_reply("v8")) as urls:
+        replicas = tuple(Replica(f"pod-{at}", url) for at, url in enumerate(urls))
+        async with context_for(
+            tmp_path, urls[0], replicas, protocol=Protocol.V2, body=V2_INPUT, model="fraud"
+        ) as context:
+            result = await run_check(CHECK, VersionParams(repeat=2), context)
+
+    assert result.summary == "Replicas run different versions: v7 on pod-0, pod-1; v8 on pod-2"
+    assert {one["source"] for one in result.result["replicas"]} == {"reply"}
+
+
+async def test_where_metadata_states_the_version_no_input_is_sent(tmp_path: Path) -> None:
+    server = ModelServer(pages={"/v2/models/fraud": {"name": "fraud", "versions": ["3"]}})
+    async with (
+        serving(server) as (url,),
+        context_for(tmp_path, url, protocol=Protocol.V2, body_file=tmp_path / "absent.json", model="fraud") as context,
+    ):
+        result = await run_check(CHECK, VersionParams(repeat=2), context)
+
+    assert result.result["service"]["versions"] == ["3"]
+    assert server.bodies == []
+
+
+@pytest.mark.parametrize("input_", [{"body": V2_INPUT}, {"body_file": Path("absent.json")}])
+async def test_a_server_that_states_no_version_anywhere_is_told_with_where_was_looked(
+    tmp_path: Path, input_: dict[str, Any]
+) -> None:
+    async with (
+        serving(by_reply(None)) as (url,),
+        context_for(tmp_path, url, protocol=Protocol.V2, model="fraud", **input_) as context,
+    ):
+        result = await run_check(CHECK, VersionParams(), context)
+
+    assert result.status is CheckStatus.ERROR
+    assert "/v2/models/fraud: states no version" in result.summary
+    last = "the reply to the known-good input: states no version" if "body" in input_ else "absent.json cannot be read"
+    assert last in result.summary
 
 
 async def test_a_replica_that_does_not_say_is_told_apart(tmp_path: Path) -> None:
@@ -247,8 +297,10 @@ async def test_files_in_the_container_are_compared_with_those_here(tmp_path: Pat
     (there / "a.pt").write_bytes(b"same")
     same = await run_check(CHECK, params, bare_context(tmp_path, remote=shell, confirmed=True))
 
-    assert unasked.status is CheckStatus.WARN
+    assert unasked.status is CheckStatus.SKIPPED
+    assert shell.where in unasked.summary
     assert "--yes" in unasked.summary
+    assert len(shell.commands) == 2
     assert agreed.status is CheckStatus.FAIL
     assert agreed.summary == "a.pt in the container is not the file on this machine"
     inside = agreed.result["files"][1]

@@ -42,6 +42,13 @@ def test_a_good_file_loads_with_defaults_and_absolute_paths(tmp_path: Path) -> N
     assert config.thresholds.jitter_ratio == 4
 
 
+def test_only_what_the_file_says_counts_as_written(tmp_path: Path) -> None:
+    model = load_config(write(tmp_path, "[models.m.gpu]\ninterval_s = 2")).models["m"]
+    assert model.gpu.model_fields_set == {"interval_s"}
+    assert model.model_fields_set == {"gpu"}
+    assert apply_flags(model, TargetFlags(pid=1)).gpu.model_fields_set == {"interval_s"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -59,8 +66,18 @@ def test_a_good_file_loads_with_defaults_and_absolute_paths(tmp_path: Path) -> N
         ('[models.m.gpu]\ndcgm_url = "node:9400"', ("models.m.gpu.dcgm_url", "no http:// or https:// URL")),
         ('[models.m.kubernetes]\nnamespace = "a/../b"', ("models.m.kubernetes.namespace", "is no namespace")),
         ('[models.m.kubernetes]\nnamespce = "x"', ("models.m.kubernetes.namespce", "Did you mean 'namespace'?")),
+        ('[models.m.ssh]\nuser = "ops"', ("models.m.ssh.host", "missing")),
+        ('[models.m.ssh]\nhost = "h"\nidentity = "k"', ("models.m.ssh.identity", "Did you mean 'identity_file'?")),
+        ('[models.m.kubernetes]\nexec_pods = "x"', ("models.m.kubernetes.exec_pods", "Did you mean 'exec_pod'?")),
         ("[threshold]\njitter_ratio = 3", ("threshold", "Did you mean 'thresholds'?")),
         ('[models.m.gpu]\nnvml = "perhaps"', ("models.m.gpu.nvml", "got 'perhaps'")),
+        (
+            '[models.m.metrics.names]\nqueue_dept = "q"',
+            ("models.m.metrics.names", "'queue_dept', which is no stage or signal", "Did you mean 'queue_depth'?"),
+        ),
+        ('[models.m.metrics.names]\npreprocess = "a b"', ("models.m.metrics.names", "'a b' is no metric")),
+        ('[models.m.metrics]\nurls = ["model:8002"]', ("models.m.metrics.urls.0", "no http:// or https:// URL")),
+        ("[models.m.metrics]\ninterval_s = 0", ("models.m.metrics.interval_s", "greater than or equal to 1")),
         ("models = 3", ("models",)),
         ("[models.m\n", ("not valid TOML", "line 1")),
     ],
@@ -116,6 +133,36 @@ def test_only_flags_that_were_typed_change_the_config(tmp_path: Path) -> None:
     assert changed.endpoint.body == {"features": [1, 2.5]}
     assert changed.kubernetes == model.kubernetes
     assert changed.logs.files == (Path("a.log").absolute(),)
+
+
+def test_keys_and_host_keys_of_ssh_lie_beside_the_config(tmp_path: Path) -> None:
+    text = '[models.m.ssh]\nhost = "gpu-1"\nidentity_file = "keys/id"\nknown_hosts = "hosts"\n'
+    ssh = load_config(write(tmp_path, text)).models["m"].ssh
+    assert ssh is not None
+    assert (ssh.identity_file, ssh.known_hosts) == (tmp_path / "keys/id", tmp_path / "hosts")
+    assert (ssh.user, ssh.port) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "user", "host", "port"),
+    [
+        ("gpu-1", "", "gpu-1", None),
+        ("Ops@GPU-1.example:2222", "Ops", "GPU-1.example", 2222),
+        ("a@b@host", "", "", None),
+        ("[::1]:22", "", "::1", 22),
+        ("host:", "", "", None),
+        ("host:99999", "", "", None),
+        ("ops@", "", "", None),
+    ],
+)
+def test_the_ssh_flag_is_user_host_and_port(typed: str, user: str, host: str, port: int | None) -> None:
+    if not host:
+        with pytest.raises(ConfigError, match="command line: "):
+            apply_flags(ModelConfig(), TargetFlags(ssh=typed))
+        return
+    ssh = apply_flags(ModelConfig(), TargetFlags(ssh=typed)).ssh
+    assert ssh is not None
+    assert (ssh.user, ssh.host, ssh.port) == (user, host, port)
 
 
 def test_a_wrong_flag_value_is_told_as_such() -> None:

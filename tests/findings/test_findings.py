@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from infdiag_tui.config import Endpoint, Thresholds
-from infdiag_tui.findings import assess, severity_of
+from infdiag_tui.diagnosis.symptom import severity_of
+from infdiag_tui.findings import assess
 from infdiag_tui.model import (
     ClockReason,
     Container,
@@ -73,7 +74,7 @@ def with_pod(**changes: object) -> Snapshot:
 
 def test_nothing_observed_is_no_evidence_and_no_severity() -> None:
     assert assess(EMPTY, Thresholds(), None) == ()
-    assert severity_of(()) == ""
+    assert severity_of(())[0] == ""
 
 
 def test_a_fast_steady_server_gives_evidence_but_no_finding() -> None:
@@ -82,7 +83,7 @@ def test_a_fast_steady_server_gives_evidence_but_no_finding() -> None:
     assert found["latency.p99"].value == 40
     assert found["latency.p99"].sample_size == 1000
     assert found["latency.error_rate"].verdict is Verdict.OK
-    assert severity_of(found.values()) == ""
+    assert severity_of(found.values())[0] == ""
 
 
 @pytest.mark.parametrize(
@@ -111,9 +112,9 @@ def test_too_few_requests_give_no_verdict() -> None:
 def test_errors_make_it_high_and_from_a_tenth_on_critical() -> None:
     few = findings(with_latency(window(20, 40, errors=20)))
     assert few["latency.error_rate"].verdict is Verdict.FAIL
-    assert severity_of(few.values()) == "High"
+    assert severity_of(few.values())[0] == "High"
     many = findings(with_latency(window(20, 40, errors=100)))
-    assert severity_of(many.values()) == "Critical"
+    assert severity_of(many.values())[0] == "Critical"
     assert "100 http-status" in many["latency.error_rate"].statement
 
 
@@ -122,7 +123,7 @@ def test_an_unreachable_server_is_critical() -> None:
     refused = Reply("http://m/", NOW, NOW, 1.0, error=ErrorKind.CONNECT, error_text="connection refused by m:80")
     view = LatencyView("http://m/", (), refused, refused)
     found = findings(dataclasses.replace(EMPTY, sources={"latency": health}, latency=(view,)))
-    assert severity_of(found.values()) == "Critical"
+    assert severity_of(found.values())[0] == "Critical"
 
 
 def test_a_probe_without_a_usable_config_says_nothing_of_the_server() -> None:
@@ -163,6 +164,14 @@ def test_memory_near_the_limit_is_a_finding_only_while_the_usage_is_fresh() -> N
     assert "pods.memory_share" not in findings(dataclasses.replace(snapshot, usage=old))
 
 
+def test_what_the_cluster_dates_is_as_old_as_the_machines_corrected_clock_says() -> None:
+    # The clock ran ten minutes fast and was set right: what the cluster dates is not ten minutes old for that.
+    snapshot = with_pod(containers=(Container("c", "image", memory_limit_bytes=2**28),))
+    usage = {"prod/m-1": PodUsage("prod", "m-1", NOW - 620, 15.0, 0.2, int(0.95 * 2**28))}
+    corrected = dataclasses.replace(snapshot, usage=usage, clock_set_s=-600.0)
+    assert findings(corrected)["pods.memory_share"].verdict is Verdict.FAIL
+
+
 def test_a_pod_without_a_limit_has_no_share() -> None:
     snapshot = with_pod(containers=(Container("server"),))
     usage = {"prod/m-1": PodUsage("prod", "m-1", NOW, 15.0, 5.0, 2**40)}
@@ -172,7 +181,7 @@ def test_a_pod_without_a_limit_has_no_share() -> None:
 
 
 def test_pods_that_are_not_ready_loop_or_cannot_be_placed() -> None:
-    assert severity_of(findings(with_pod(ready=False)).values()) == "Critical"
+    assert severity_of(findings(with_pod(ready=False)).values())[0] == "Critical"
     looping = Container("server", state="waiting", state_reason="CrashLoopBackOff")
     assert "pods.crash_loop" in findings(with_pod(containers=(looping,)))
     unplaced = with_pod(phase="Pending", ready=False, conditions={"PodScheduled": "Unschedulable: no GPU"})

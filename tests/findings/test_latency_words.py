@@ -35,8 +35,9 @@ def test_the_report_counts_requests_as_the_finding_does() -> None:
     for error in (*[None] * 8, ErrorKind.TIMEOUT, ErrorKind.HTTP_STATUS, *[ErrorKind.OVERRUN] * 5):
         log.add(Reply("t", NOW - 5, NOW - 5, 20.0, error=error))
     values = slot_values(dataclasses.replace(EMPTY, latency=(log.view(NOW),)))
-    assert values["requests"] == "10 probe requests, 2 failed (1 timeout, 1 http-status), 5 more not sent in time"
-    assert "n=9)" in values["latency"]
+    sent = "10 probe requests, 2 failed (1 timeout, 1 http-status), 5 more not sent in time"
+    assert str(values["requests"]).startswith(sent)
+    assert "n=9)" in str(values["latency"])
 
 
 def test_overruns_alone_give_no_error_rate_to_judge() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -111,19 +112,21 @@ async def test_exec_gives_a_terminal_when_asked(healthy: Lab) -> None:
     assert status["details"]["causes"][0]["message"] == "5"
 
 
-async def test_a_client_that_leaves_ends_its_command(healthy: Lab) -> None:
+async def test_a_client_that_leaves_does_not_end_its_command_as_under_containerd(healthy: Lab, tmp_path: Path) -> None:
     async with api_of(healthy) as api:
         name = (await healthy.replicas())[0].name
         url = f"{healthy.api_url}{api.pods}/{name}/exec"
-        words = [("command", "sh"), ("command", "-c"), ("command", "echo $$; exec sleep 600"), ("stdout", "true")]
+        script = f"echo $$; until [ -e {tmp_path}/go ]; do sleep 0.05; echo x; done; touch {tmp_path}/lived"
+        words = [("command", "sh"), ("command", "-c"), ("command", script), ("stdout", "true")]
         async with api.session.ws_connect(url, params=words, protocols=["v4.channel.k8s.io"]) as session:
-            pid = int((await session.receive_bytes(timeout=10))[1:])
-            assert psutil.pid_exists(pid)
+            pid = int((await session.receive_bytes(timeout=10))[1:].split()[0])
+        (tmp_path / "go").touch()
 
         async def gone() -> bool:
             return not psutil.pid_exists(pid)
 
-        await until(gone, "the command is killed")
+        await until(gone, "the command ends by itself")
+    assert (tmp_path / "lived").exists()
 
 
 async def test_lists_come_in_pages_that_fit_together(healthy: Lab) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,9 +110,99 @@ def test_the_built_in_template_has_the_specified_headings_in_order() -> None:
     assert places == sorted(places)
 
 
-def test_every_line_of_the_built_in_template_has_at_most_one_slot() -> None:
-    for line in built_in_template().splitlines():
-        assert len(re.findall(r"\{[a-z0-9_]+\}", line)) <= 1, line
+def test_the_built_in_template_has_no_other_headings_than_specified() -> None:
+    headings = [line for line in built_in_template().splitlines() if line.startswith("#")]
+    assert [one.rstrip() for one in headings] == [
+        "## Inference Diagnostic Report: {model}",
+        "### Issue Summary",
+        "### Root Cause Analysis",
+        "### Findings",
+        "### Root Cause",
+        "### Solution",
+        "### Prevention",
+    ]
+
+
+TABLE = "| a |\n|---|\n{row_1}\n{row_2}\n{row_3}\n\nEnd\n\n{note_1}\n{note_2}\n\nNotes\n"
+ROWS = {"row_1": "| one |", "row_2": None, "row_3": None, "note_1": None, "note_2": None}
+
+
+def table(**values: str | None) -> Draft:
+    made = Draft(TABLE)
+    made.fill({**ROWS, **values})
+    return made
+
+
+def test_a_line_with_nothing_to_say_is_not_there_and_comes_back_in_its_place() -> None:
+    made = table()
+    assert made.text.startswith("| a |\n|---|\n| one |\n\nEnd\n")
+    made.fill({"row_3": "| three |"})
+    assert "| one |\n| three |\n\nEnd" in made.text
+    made.fill({"row_2": "| two |"})
+    assert "| one |\n| two |\n| three |\n\nEnd" in made.text
+    made.fill({"row_1": None, "note_2": "[^2]: b"})
+    assert "|---|\n| two |\n| three |\n\nEnd" in made.text
+    made.fill({"note_1": "[^1]: a"})
+    assert "End\n\n[^1]: a\n[^2]: b\n\nNotes\n" in made.text
+
+
+def test_a_row_comes_behind_one_that_the_operator_made_theirs_or_before_it_but_never_into_it() -> None:
+    made = table(row_2="| two |")
+    made.edit(made.text.replace("| one |", "| one, says Ana |"), made.version, 1)
+    made.fill({"row_3": "| three |", "row_1": "| uno |"})
+    assert "| one, says Ana |\n| two |\n| three |\n" in made.text
+    assert "uno" not in made.text
+
+
+def test_nothing_comes_back_where_the_operator_removed_the_table() -> None:
+    made = table()
+    made.edit(made.text.replace("| a |\n|---|\n| one |\n", ""), made.version, 1)
+    made.fill({"row_1": "| uno |", "row_2": "| two |"})
+    assert "|" not in made.text
+
+
+def test_an_edit_on_an_older_version_gets_the_lines_that_came_since() -> None:
+    made = table()
+    base, text = made.version, made.text
+    made.fill({"row_2": "| two |", "row_1": None})
+    made.edit(text + "mine\n", base, 1)
+    assert made.text == "| a |\n|---|\n| two |\n\nEnd\n\n\nNotes\nmine\n"
+
+
+def test_a_line_that_is_given_back_fills_itself_again() -> None:
+    made = draft()
+    made.edit(made.text.replace("**Symptom**: slow", "**Symptom**: dead slow"), made.version, 1)
+    assert made.is_operators(2)
+    assert made.give_back(2)
+    assert not made.is_operators(2)
+    made.fill({"symptom": "slower"})
+    assert "**Symptom**: slower\n" in made.text
+
+
+def test_what_is_no_line_of_the_program_cannot_be_given_back() -> None:
+    made = draft()
+    made.edit(made.text + "my own words\n", made.version, 1)
+    before = made.text
+    for number in range(-1, 12):
+        assert not made.give_back(number)
+    assert made.text == before
+
+
+def test_a_line_without_fixed_words_is_known_by_its_place() -> None:
+    made = draft()
+    made.fill({"now": "restart", "later": "quantise"})
+    made.edit(made.text.replace("quantise", "buy GPUs"), made.version, 1)
+    assert made.give_back(6)
+    assert made.text.split("\n")[5:7] == ["restart", "quantise"]
+
+
+def test_a_note_is_added_at_the_end_and_is_the_operators() -> None:
+    made = draft()
+    made.append("- 02:13 restarted")
+    made.append("- 02:15 again")
+    assert made.text.endswith("Notes\n\n- 02:13 restarted\n- 02:15 again\n")
+    with pytest.raises(ValueError, match="several lines"):
+        made.append("- a\n# b")
 
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=12)
@@ -128,6 +216,7 @@ class Editing(RuleBasedStateMachine):
         self.draft = draft()
         self.seen = (self.draft.version, self.draft.text)
         self.mine: list[str] = []
+        self.pinned: list[str] = []
         self.number = 0
 
     @rule()
@@ -137,6 +226,24 @@ class Editing(RuleBasedStateMachine):
     @rule(slot=st.sampled_from(sorted(VALUES)), value=words)
     def refill(self, slot: str, value: str) -> None:
         self.draft.fill({slot: value})
+
+    @rule(slot=st.sampled_from(["symptom", "now", "later"]))
+    def silence(self, slot: str) -> None:
+        self.draft.fill({slot: None})
+
+    @rule(note=words)
+    def pin(self, note: str) -> None:
+        self.number += 1
+        line = f"pin {self.number} {note}"
+        self.draft.append(line)
+        self.pinned.append(line)
+
+    @rule(number=st.integers(0, 12))
+    def give_back(self, number: int) -> None:
+        lines = self.draft.text.split("\n")
+        if number < len(lines) and not lines[number].startswith(("note ", "pin ")):
+            self.draft.give_back(number)
+            self.seen = (self.draft.version, self.draft.text)
 
     @rule(note=words)
     def write(self, note: str) -> None:
@@ -150,6 +257,10 @@ class Editing(RuleBasedStateMachine):
     @invariant()
     def every_note_stands_in_order(self) -> None:
         assert [line for line in self.draft.text.split("\n") if line.startswith("note ")] == self.mine
+
+    @invariant()
+    def no_pin_is_lost(self) -> None:
+        assert sorted(line for line in self.draft.text.split("\n") if line.startswith("pin ")) == sorted(self.pinned)
 
     @invariant()
     def the_fixed_lines_stand(self) -> None:

@@ -5,17 +5,26 @@ from __future__ import annotations
 import dataclasses
 
 from infdiag_tui.model import (
+    Axis,
+    Bar,
+    BarChart,
     CheckResult,
     CheckRun,
     CheckStatus,
+    Curve,
     Evidence,
     FieldKind,
     FormField,
     Impact,
+    Level,
+    LineChart,
+    Mark,
     OfferedCheck,
     Progress,
+    Quantity,
     RunState,
     Snapshot,
+    Stroke,
     Verdict,
 )
 from tests.screens.scripted import NOW, incident_snapshot
@@ -73,7 +82,55 @@ def found(check: str = "drift") -> CheckResult:
             ],
         },
         artifacts=("/var/lib/infdiag/20260101T025131Z/checks/02-drift/drift.json",),
+        charts=(DRIFT_CHART,),
     )
+
+
+DRIFT_CHART = BarChart(
+    "Drift by feature: 0 is alike, 1 wholly different",
+    Axis("distance"),
+    (
+        Bar("amount [/x]", (0.31,), limit=0.05, verdict=Verdict.FAIL, note="PSI 0.31"),
+        Bar("country", (0.01,), limit=0.05, verdict=Verdict.OK, note="PSI 0.01"),
+    ),
+    limit_name="smallest that counts, 0.05",
+)
+
+LATENCY_CHART = LineChart(
+    "Latency by percentile",
+    Axis("percentile", ticks=((0.3, "p50"), (1.0, "p90"), (2.0, "p99"), (3.0, "p99.9"))),
+    Axis("latency", Quantity.MILLISECONDS),
+    (
+        Curve("under load", tuple((step / 10, 22.0 + 1.8 ** (step / 5)) for step in range(31))),
+        Curve("one at a time", tuple((step / 10, 9.0 + step / 10) for step in range(21)), Stroke.DOTTED),
+    ),
+    levels=(Level(40.0, "objective for p99"),),
+)
+
+KNEE_CHART = LineChart(
+    "p99 by requests a second",
+    Axis("offered rate", Quantity.RATE),
+    Axis("p99", Quantity.MILLISECONDS),
+    (Curve("p99", ((10.0, 21.0), (16.0, 21.5), (26.0, 22.0), (41.0, 24.0), (66.0, 61.0))),),
+    levels=(Level(21.5, "plateau"),),
+    marks=(Mark(41.0, "knee 41.0/s"),),
+)
+
+
+def loaded(run_id: int = 3) -> CheckRun:
+    """A load check with a knee."""
+    result = CheckResult(
+        "load",
+        CheckStatus.FAIL,
+        "39.8 replies/s, p50 23.6 ms, p99 58.0 ms of 600; p99 above the objective of 40 ms.",
+        NOW - 60,
+        40.0,
+        evidence=(
+            Evidence("load.p99", "p99 58.0 ms (49.0 to 61.0, 95 %) of 600", Verdict.FAIL, "load", NOW, value=58.0),
+        ),
+        charts=(KNEE_CHART, LATENCY_CHART),
+    )
+    return CheckRun(run_id, "load", "Load test", RunState.DONE, NOW - 60, result=result, ended_at=NOW - 20)
 
 
 def running(run_id: int = 1, share: float | None = 0.4) -> CheckRun:

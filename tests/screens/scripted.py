@@ -68,6 +68,9 @@ class ManualClock:
     def now(self) -> float:
         return self.at
 
+    def wall(self) -> float:
+        return self.at
+
     def monotonic(self) -> float:
         return self.at
 
@@ -78,6 +81,10 @@ class ScriptedEngine:
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.latest = snapshot
         self.start_failure: StartFailure | None = None
+        self.notes: list[str] = []
+        self.exports = 0
+        self.given_back: list[int] = []
+        self.footnotes = True
         self.started = threading.Event()
         self.stops: list[float] = []
         self.edits: list[tuple[str, int]] = []
@@ -102,6 +109,18 @@ class ScriptedEngine:
             draft = self.latest.draft
             self.set_draft(dataclasses.replace(draft, text=text, version=draft.version + 1, applied_edit=number))
         return number
+
+    def add_note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def give_back_line(self, line_number: int) -> None:
+        self.given_back.append(line_number)
+
+    def show_footnotes(self, *, shown: bool) -> None:
+        self.footnotes = shown
+
+    def export(self) -> None:
+        self.exports += 1
 
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         self.started_checks.append((name, dict(values)))

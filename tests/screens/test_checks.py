@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Checkbox, Input, Select
 
 from infdiag_tui.app import InfdiagApp
-from infdiag_tui.model import CheckRun, RunState, Snapshot
+from infdiag_tui.model import CheckRun, FieldKind, FormField, Impact, OfferedCheck, RunState, Snapshot
 from infdiag_tui.screens.check_consent import ConsentScreen
 from infdiag_tui.screens.check_form import FormScreen
 from infdiag_tui.screens.checks import ChecksScreen
@@ -169,6 +169,23 @@ async def test_a_check_that_lacks_an_input_says_so_in_its_form_which_takes_it() 
 
 
 @pytest.mark.parametrize("size", SIZES)
+async def test_what_a_field_needs_and_is_not_there_greys_it_with_the_reason(size: tuple[int, int]) -> None:
+    why = "There is no way into the model's container: [b]set[/b] kubernetes.selector."
+    in_pod = FormField("in_pod", "Look inside.", FieldKind.SWITCH, default="false", lacking=why)
+    kept = FormField("pod_file", "Files there.", FieldKind.WORDS, value="/model/*", lacking=why)
+    offered = OfferedCheck("version", "Versions", "Asks.", Impact.EXEC, 1, fields=(in_pod, kept))
+    async with checks(size, picture(offered=(offered,))) as found:
+        await found.press("enter")
+        form = found.app.screen
+        assert f"Not now: {why}" in found.flat
+        assert form.query_one(Checkbox).disabled
+        # What the config sets can still be taken back.
+        assert not form.query_one(Input).disabled
+        await found.press("enter")
+        assert found.engine.started_checks == [("version", {"in_pod": "false", "pod_file": "/model/*"})]
+
+
+@pytest.mark.parametrize("size", SIZES)
 async def test_load_asks_first_and_only_y_agrees(size: tuple[int, int]) -> None:
     async with checks(size) as found:
         await found.tell(asking())
@@ -193,7 +210,7 @@ async def test_declining_cancels_the_run() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_outcome_is_readable_with_evidence_tables_and_files(size: tuple[int, int]) -> None:
+async def test_the_outcome_is_readable_with_charts_evidence_tables_and_files(size: tuple[int, int]) -> None:
     async with checks(size, picture(running(1), done(2))) as found:
         await found.press("tab")
         assert found.focus == "runs"
@@ -202,16 +219,19 @@ async def test_the_outcome_is_readable_with_evidence_tables_and_files(size: tupl
         text = found.text()
         assert "✗ FAIL" in text
         assert "1 of 2 features drifted: amount." in found.flat
+        assert "┆ smallest that counts, 0.05" in text
+        assert "✗ amount [/x] 0.31 █" in text
         assert "amount drifted [bold]by half[/bold] a spread" in found.flat
         assert "threshold 0.25 (usual PSI threshold)" in found.flat
         assert "✓ OK" in text
+        await found.press("end")
+        text = found.text()
         assert "features (2)" in text
         assert "amount [/x]" in text
         assert "0.3123" in text
-        await found.press("end")
         lines = found.checks.query_one("#detail", LineCanvas).lines
         assert "".join(plain(row) for row in lines).endswith("checks/02-drift/drift.json")
-        assert "Files" in text or "Files" in found.text()
+        assert "Files" in text
         await found.press("escape")
         assert found.focus == "runs"
         assert found.engine.cancelled == []

@@ -15,6 +15,8 @@ from textual.pilot import Pilot
 
 from infdiag_tui.app import InfdiagApp
 from infdiag_tui.model import Snapshot, SourceState
+from tests.screens.check_samples import done, loaded
+from tests.screens.check_samples import picture as with_checks
 from tests.screens.scripted import ManualClock, ScriptedEngine, health, incident_snapshot
 
 MADE_WITH = ("3.11", "8.2.8")
@@ -69,4 +71,18 @@ async def test_every_source_in_trouble(picture: SnapshotAssertion) -> None:
     console = app(dataclasses.replace(known, sources={**known.sources, **troubled}))
     async with console.run_test(size=(120, 40)) as pilot:
         await settle(console, pilot)
+        assert console.export_screenshot(title="infdiag") == picture
+
+
+@pytest.mark.parametrize("ascii_only", [False, True], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_a_checks_outcome(picture: SnapshotAssertion, size: tuple[int, int], ascii_only: bool) -> None:
+    engine = ScriptedEngine(with_checks(done(), loaded()))
+    console = InfdiagApp(engine, title="fraud-scorer", clock=ManualClock(), ascii_only=ascii_only)
+    async with console.run_test(size=size) as pilot:
+        await settle(console, pilot)
+        await pilot.press("c")
+        await pilot.pause()
+        await pilot.press("tab", "enter")
+        await pilot.pause()
         assert console.export_screenshot(title="infdiag") == picture

@@ -162,6 +162,7 @@ async def test_the_stock_fields_of_a_card(server: BaseTestServer, exporter: Expo
         memory_clock_mhz=2619,
         remapped_rows=3,
         remap_failed=False,
+        xid_watched=True,
         pcie_tx_bytes_per_s=1e6,
         pcie_rx_bytes_per_s=2.5e6,
         pcie_replays=5,

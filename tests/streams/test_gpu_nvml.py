@@ -6,13 +6,15 @@ import os
 import threading
 from pathlib import Path
 
+import pynvml
 import pytest
 
 from infdiag_tui.config import ModelConfig
 from infdiag_tui.config.schema import Gpu
-from infdiag_tui.model import ClockReason
+from infdiag_tui.model import ClockReason, SourceState
 from infdiag_tui.streams import gpu_nvml
 from infdiag_tui.streams.base import StreamContext
+from infdiag_tui.streams.nvml_calls import start_failure
 from infdiag_tui.streams.nvml_clock_reasons import clock_reasons
 from tests.nvml.driver import Driver, compile_standin, watching
 
@@ -113,6 +115,7 @@ async def test_every_figure_of_a_busy_card(driver: Driver) -> None:
         "pcie_tx_bytes_per_s": 1e6,
         "pcie_rx_bytes_per_s": 2.5e6,
         "pcie_replays": 5,
+        "xid_watched": True,
         "xid": None,
         "xid_at": None,
         "pod": "",
@@ -291,12 +294,16 @@ async def test_no_card_that_opens_is_a_failure_of_the_source(driver: Driver) -> 
         await watch.gpu()
 
 
-async def test_no_driver_library_is_told_calmly_with_the_way_to_other_machines(tmp_path: Path) -> None:
-    async with watching(Driver(tmp_path, None)) as watch:
+@pytest.mark.parametrize(("asked_for", "state"), [(False, "off"), (True, "unavailable")])
+async def test_no_driver_library_is_a_fault_only_where_it_was_asked_for(
+    tmp_path: Path, asked_for: bool, state: str
+) -> None:
+    async with watching(Driver(tmp_path, None), asked_for=asked_for) as watch:
         error = await watch.until("SourceError")
         assert error["reason"] == "no NVIDIA driver on this machine"
         assert "gpu.dcgm_url" in error["remedy"]
-        assert (error["state"], error["retry_after_s"]) == ("unavailable", 30.0)
+        assert ("gpu.nvml = true" in error["remedy"]) is asked_for
+        assert (error["state"], error["retry_after_s"]) == (state, 30.0)
         await watch.until("SourceError")
         assert await watch.end() == []
 
@@ -326,6 +333,15 @@ async def test_a_driver_that_does_not_start_is_named_and_found_once_it_does(
         assert error["retry_after_s"] == 30.0
         driver.set(init_ret=0)
         await watch.gpu()
+
+
+def test_a_driver_that_was_there_and_is_gone_is_a_fault_though_nobody_asked_for_it() -> None:
+    missing = pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    lost = start_failure(missing, seen_before=True, asked_for=False)
+
+    assert (lost.state, lost.reason) == (SourceState.UNAVAILABLE, "no NVIDIA driver on this machine any more")
+    assert lost.retry_after_s == 3.0
 
 
 async def test_a_driver_without_gpus_says_so(driver: Driver) -> None:
@@ -482,4 +498,7 @@ def test_only_the_config_decides_and_building_starts_nothing() -> None:
     (stream,) = gpu_nvml.build(ModelConfig(), StreamContext())
     assert stream.name == "gpu"
     assert gpu_nvml.build(ModelConfig(gpu=Gpu(nvml=False)), StreamContext()) == []
+    dcgm = "http://node:9400/metrics"
+    assert gpu_nvml.build(ModelConfig(gpu=Gpu(dcgm_url=dcgm)), StreamContext()) == []
+    assert len(gpu_nvml.build(ModelConfig(gpu=Gpu(nvml=True, dcgm_url=dcgm)), StreamContext())) == 1
     assert threading.active_count() == threads

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infdiag_tui.config import Protocol
+from infdiag_tui.config.request import request_body
 from infdiag_tui.model import ErrorKind
-from infdiag_tui.streams.probe.protocols import Answer, BadReplyError, EventReader, reader_for, request_body
+from infdiag_tui.streams.probe.protocols import Answer, BadReplyError, EventReader, reader_for
 from infdiag_tui.text import printable
 from tests.streams.latency_servers import http_server, probe, replies_of
 

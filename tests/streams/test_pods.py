@@ -29,8 +29,8 @@ async def test_lists_pods_with_all_that_the_panel_needs(tmp_path: Path) -> None:
             assert (container.cpu_limit_cores, container.memory_limit_bytes, container.gpu_limit) == (2.0, 2 * 2**30, 1)
             assert container.termination is not None
             assert (container.termination.reason, container.termination.exit_code) == ("OOMKilled", 137)
-            (sample,) = watched.of(Sample)
-            assert (sample.key, sample.value) == (SeriesKey("pod.restarts", "ml/a"), 2.0)
+            told = [(sample.key, sample.value) for sample in watched.of(Sample)]
+            assert told == [(SeriesKey("pod.restarts", "ml/a"), 2.0), (SeriesKey("pod.ready", "ml/a"), 1.0)]
 
 
 async def test_reads_a_long_list_in_pages_and_survives_an_expired_page(tmp_path: Path) -> None:

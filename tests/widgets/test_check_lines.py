@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infdiag_tui.model import CheckResult, CheckRun, CheckStatus, Progress, RunState
+from infdiag_tui.model import CheckResult, CheckRun, CheckStatus, FieldKind, FormField, Progress, RunState
 from tests.screens.check_samples import OFFERED, asking, done, refused, running
 from tests.screens.scripted import NOW
 from widgets.check_lines import offer_detail, offer_lines, outcome_words, run_detail, run_lines, standing
@@ -109,6 +110,13 @@ def test_details_of_every_kind_keep_to_the_width() -> None:
         for one in OFFERED:
             assert offer_detail(one, width, UNICODE)
     assert len(offer_lines(OFFERED, 60, ASCII)) == 3
+
+
+def test_a_parameter_that_cannot_be_used_at_present_says_why() -> None:
+    why = "There is no way into the model's container."
+    field = FormField("in_pod", "Look inside.", FieldKind.SWITCH, default="false", lacking=why)
+    rows = offer_detail(dataclasses.replace(OFFERED[0], fields=(field,)), 120, UNICODE)
+    assert plain(rows[-1]) == f"in_pod  false  not now: {why}"
 
 
 def test_the_worst_evidence_comes_first() -> None:

@@ -18,7 +18,7 @@ from infdiag_tui.report.draft import Draft
 from tests.screens.scripted import NOW, incident_snapshot
 from widgets.report_editor import ReportEditor, ReportPanel, one_kind_of_newline, saved_words
 
-TEMPLATE = "# Report\n- latency: {latency}\n- pods: {pods}\n\n### Notes\n\n"
+TEMPLATE = "# Report\n- latency: {latency}\n{row}\n- pods: {pods}\n\n### Notes\n\n"
 
 
 class Engine:
@@ -155,9 +155,9 @@ async def test_undo_takes_back_the_operators_words_and_leaves_the_engines() -> N
         app.engine.draft.fill({"latency": "210 ms", "pods": "3 of 3 ready"})
         app.sync()
         await pilot.press("ctrl+z")
-        assert app.editor.text == TEMPLATE.format(latency="210 ms", pods="3 of 3 ready")
+        assert app.editor.text == TEMPLATE.format(latency="210 ms", pods="3 of 3 ready", row="{row}")
         await pilot.press("ctrl+y")
-        assert app.editor.text == TEMPLATE.format(latency="210 ms", pods="3 of 3 ready") + "mine"
+        assert app.editor.text == TEMPLATE.format(latency="210 ms", pods="3 of 3 ready", row="{row}") + "mine"
         await settle(app)
         assert app.engine.draft.text == app.editor.text
 
@@ -196,7 +196,9 @@ STEPS = st.lists(
         st.tuples(st.just("type"), st.sampled_from(["a", "b", "space", "enter", "backspace", "delete"])),
         st.tuples(st.just("move"), st.sampled_from(["up", "down", "left", "right", "home", "end"])),
         st.tuples(st.just("fill"), st.sampled_from(["210 ms", "2.10 s", "", "no data"])),
-        st.tuples(st.sampled_from(["flush", "apply", "sync", "undo"]), st.just("")),
+        st.tuples(st.just("row"), st.sampled_from(["| one |", "| two |", ""])),
+        st.tuples(st.just("resize"), st.sampled_from(["40x8", "80x24", "120x12"])),
+        st.tuples(st.sampled_from(["flush", "apply", "sync", "pin", "give back"]), st.just("")),
     ),
     max_size=25,
 )
@@ -215,7 +217,7 @@ async def test_keystrokes_are_never_lost_or_moved_whatever_the_engine_does_meanw
         row = editor.text.split("\n").index("<<") + 1
         editor.move_cursor((row, 0))
         typed: list[str] = []
-        column = 0
+        column = pins = 0
         for kind, value in steps:
             if kind == "type" and value in ("a", "b"):
                 await pilot.press(value)
@@ -233,6 +235,16 @@ async def test_keystrokes_are_never_lost_or_moved_whatever_the_engine_does_meanw
                 column += 1
             elif kind == "fill":
                 engine.draft.fill({"latency": value, "pods": value * 2})
+            elif kind == "row":
+                engine.draft.fill({"row": value or None})
+            elif kind == "pin":
+                pins += 1
+                engine.draft.append(f"- pin {pins}")
+            elif kind == "give back":
+                engine.draft.give_back(1)
+            elif kind == "resize":
+                width, height = map(int, value.split("x"))
+                await pilot.resize_terminal(width, height)
             elif kind == "flush":
                 editor.flush()
             elif kind == "apply":
@@ -247,6 +259,7 @@ async def test_keystrokes_are_never_lost_or_moved_whatever_the_engine_does_meanw
         assert editor.text == engine.draft.text
         lines = engine.draft.text.split("\n")
         assert lines[lines.index("<<") + 1] == "".join(typed)
+        assert [line for line in lines if line.startswith("- pin ")] == [f"- pin {one + 1}" for one in range(pins)]
 
 
 def test_saved_words_never_claim_more_than_the_engine_does() -> None:

@@ -17,6 +17,8 @@ from infdiag_tui.lab.processes import tied_to_this_process
 
 _CHUNK_BYTES = 32 * 1024
 _GRACE_S = 1.0
+_abandoned: set[asyncio.Task[None]] = set()
+"""Commands whose client left; they end by themselves or with the lab."""
 
 
 class ExecChannels(Protocol):
@@ -48,7 +50,11 @@ class ExecOptions:
 
 
 async def execute(options: ExecOptions, place: ExecPlace, channels: ExecChannels) -> dict[str, Any]:
-    """Runs the command to its end, or until cancelled, and returns the Status that the error stream carries."""
+    """Runs the command to its end and returns the Status that the error stream carries.
+
+    When cancelled, because the client left, a command without a terminal runs on with nobody reading it, as it does
+    under containerd.
+    """
     program = options.command[0] if options.command else ""
     if not program or shutil.which(program, path=place.environment.get("PATH")) is None:
         return _failure(500, "InternalError", f'exec: "{program}": executable file not found in $PATH', None)
@@ -80,11 +86,42 @@ async def execute(options: ExecOptions, place: ExecPlace, channels: ExecChannels
             await _join_pipes(process, rooted, wants_stdin=options.stdin)
         code = await process.wait()
         await rooted.flush()
+    except BaseException:
+        if options.tty and process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        elif process.returncode is None:
+            task = asyncio.create_task(_abandon(process))
+            _abandoned.add(task)
+            task.add_done_callback(_abandoned.discard)
+        raise
+    return _status(code)
+
+
+async def end_abandoned() -> None:
+    """Kills the commands whose client left."""
+    tasks = list(_abandoned)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _abandon(process: asyncio.subprocess.Process) -> None:
+    """Keeps an abandoned command's pipes flowing until it ends; cancelling kills it."""
+    if process.stdin is not None:
+        process.stdin.close()
+
+    async def drain(reader: asyncio.StreamReader | None) -> None:
+        while reader is not None and await reader.read(_CHUNK_BYTES):
+            pass
+
+    try:
+        await asyncio.gather(drain(process.stdout), drain(process.stderr))
+        await process.wait()
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-    return _status(code)
 
 
 async def _join_pipes(process: asyncio.subprocess.Process, channels: ExecChannels, *, wants_stdin: bool) -> None:

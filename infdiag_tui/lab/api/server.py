@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from infdiag_tui.lab.api.access import Access
+from infdiag_tui.lab.api.execution import end_abandoned
 from infdiag_tui.lab.api.listener import Listener
 from infdiag_tui.lab.api.node import ExecPlace, Node, NodeError
 from infdiag_tui.lab.api.podlog import stream_log
@@ -52,6 +53,7 @@ class ApiServer:
         """Ends for good."""
         await self._listener.stop()
         await self._web.shutdown(timeout=0)
+        await end_abandoned()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         # web.Server hands out BaseRequest; the handlers use nothing that Request adds to it.

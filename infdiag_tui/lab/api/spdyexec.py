@@ -42,7 +42,7 @@ class SpdyExec:
         self._input: asyncio.Queue[bytes] = asyncio.Queue(maxsize=64)
 
     async def run(self, place: ExecPlace) -> None:
-        """Runs the command to its end; it is killed when the client leaves first."""
+        """Runs the command, for as long as the client stays."""
         self._writer.write(_ACCEPTED)
         reading = asyncio.create_task(self._receive())
         running = asyncio.create_task(self._execute(place))

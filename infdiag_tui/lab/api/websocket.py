@@ -43,7 +43,7 @@ class _Session:
 
 
 async def serve_exec(request: web.Request, place: ExecPlace) -> web.StreamResponse:
-    """Runs the command of this request; it is killed when the client leaves first."""
+    """Runs the command of this request, for as long as the client stays."""
     socket = web.WebSocketResponse(protocols=PROTOCOLS)
     await socket.prepare(request)
     session = _Session(socket)

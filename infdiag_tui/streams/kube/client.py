@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import gc
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import orjson
@@ -33,6 +33,7 @@ from infdiag_tui.streams.kube.pace import Pace
 from infdiag_tui.text import clean, one_line
 
 Query = Mapping[str, str | int | bool]
+_Answer = TypeVar("_Answer")
 
 _JSON = "application/json"
 _RENEW_BEFORE_S = 60.0
@@ -189,32 +190,51 @@ class KubeClient:
         encoding: str = "gzip",
         open_s: float | None = None,
     ) -> aiohttp.ClientResponse:
+        headers = {"Accept": accept, "Accept-Encoding": encoding}
+
+        async def send(api: Any) -> aiohttp.ClientResponse:
+            method, url, own_headers, *_ = await api.param_serialize(
+                "GET", path, query_params=dict(query), header_params=dict(headers), auth_settings=["BearerToken"]
+            )
+            reply: aiohttp.ClientResponse = (
+                await api.call_api(method, url, own_headers, _request_timeout=timeout)
+            ).response
+            if reply.status >= HTTP_BAD_REQUEST:
+                raise await self.refusal(reply, access)
+            return reply
+
+        return await self.answered(send, open_s=open_s)
+
+    async def answered(self, send: Callable[[Any], Awaitable[_Answer]], *, open_s: float | None = None) -> _Answer:
+        """What `send` gets from an `ApiClient` with fresh credentials; after a 401 once more, with new ones.
+
+        Raises:
+            ApiError: as `get`; `send` raises what `refusal` makes of a refusing reply.
+        """
         renewed = False
         while True:
             api = await self._fresh()
             generation = self._generation
-            headers = {"Accept": accept, "Accept-Encoding": encoding}
             try:
-                method, url, headers, *_ = await api.param_serialize(
-                    "GET", path, query_params=dict(query), header_params=headers, auth_settings=["BearerToken"]
-                )
                 # Not wait_for: before Python 3.12 it loses a cancellation that comes with the reply.
                 async with asyncio.timeout(open_s or self.pace.request_s):
-                    wrapped = await api.call_api(method, url, headers, _request_timeout=timeout)
+                    answer = await send(api)
+            except ApiError as refusal:
+                self.last_contact = self.clock.monotonic()
+                if refusal.status != HTTP_UNAUTHORIZED:
+                    raise
+                if renewed or not await self._reauthenticate(generation):
+                    refusal.retry_after_s = max(refusal.retry_after_s or 0.0, min(5.0, self.pace.denied_s))
+                    raise
+                renewed = True
             except (*CONNECTION_ERRORS, ValueError) as error:
                 raise unreachable(error, self.place) from error
-            reply: aiohttp.ClientResponse = wrapped.response
-            self.last_contact = self.clock.monotonic()
-            if reply.status < HTTP_BAD_REQUEST:
-                return reply
-            refusal = await self._refusal(reply, access)
-            if reply.status != HTTP_UNAUTHORIZED or renewed or not await self._reauthenticate(generation):
-                if reply.status == HTTP_UNAUTHORIZED:
-                    refusal.retry_after_s = max(refusal.retry_after_s or 0.0, min(5.0, self.pace.denied_s))
-                raise refusal
-            renewed = True
+            else:
+                self.last_contact = self.clock.monotonic()
+                return answer
 
-    async def _refusal(self, reply: aiohttp.ClientResponse, access: Access) -> ApiError:
+    async def refusal(self, reply: aiohttp.ClientResponse, access: Access) -> ApiError:
+        """What a reply of status 400 or more says; the reply is closed."""
         try:
             body = await reply.content.read(65_536)
         except CONNECTION_ERRORS:
@@ -237,7 +257,7 @@ class KubeClient:
             link = self._link
             if link is None:
                 await self._relink()
-            elif link.renew_at is not None and self.clock.now() >= link.renew_at:
+            elif link.renew_at is not None and self.clock.wall() >= link.renew_at:
                 await self._renew(link)
             elif link.config.token_file and self.clock.monotonic() - link.token_read_at > self.pace.token_file_s:
                 await self._reread_token(link)
@@ -259,10 +279,10 @@ class KubeClient:
         try:
             await self._relink()
         except SourceError:
-            if link.expires_at is None or self.clock.now() >= link.expires_at:
+            if link.expires_at is None or self.clock.wall() >= link.expires_at:
                 raise
             # The present credential still holds: use it and try again soon.
-            link.renew_at = min(link.expires_at, self.clock.now() + self.pace.reauthenticate_s)
+            link.renew_at = min(link.expires_at, self.clock.wall() + self.pace.reauthenticate_s)
 
     async def _reread_token(self, link: _Link) -> None:
         assert link.config.token_file is not None
@@ -283,7 +303,7 @@ class KubeClient:
         expires_at = credential.expires_at if credential else None
         previous, self._link = (
             self._link,
-            _Link(config, api, _renewal(expires_at, self.clock.now()), expires_at, self.clock.monotonic()),
+            _Link(config, api, _renewal(expires_at, self.clock.wall()), expires_at, self.clock.monotonic()),
         )
         self._generation += 1
         if previous is not None:

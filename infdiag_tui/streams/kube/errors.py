@@ -32,6 +32,8 @@ class Access:
     resource: str
     namespace: str
     group: str = ""
+    besides: tuple[str, ...] = ()
+    """Further verbs that a server may ask for with the same request."""
 
     def __str__(self) -> str:
         resource = f"{self.resource}.{self.group}" if self.group else self.resource
@@ -41,12 +43,13 @@ class Access:
         """Which rule a role lacks and the command that checks it."""
         resource, _, sub = self.resource.partition("/")
         named = f"{resource}.{self.group}" if self.group else resource
-        words = ["kubectl auth can-i", self.verb, named, *([f"--subresource={sub}"] if sub else [])]
-        if context:
-            words.append(f"--context {context}")
+        where = [*([f"--subresource={sub}"] if sub else []), *([f"--context {context}"] if context else [])]
+        verbs = (self.verb, *self.besides)
+        questions = [" ".join(("kubectl auth can-i", verb, named, *where, "-n", self.namespace)) for verb in verbs]
+        quoted = ", ".join(f'"{verb}"' for verb in verbs)
         return (
-            f'a Role must allow apiGroups ["{self.group}"], resources ["{self.resource}"], verbs ["{self.verb}"]; '
-            f"check with: {' '.join(words)} -n {self.namespace}"
+            f'a Role must allow apiGroups ["{self.group}"], resources ["{self.resource}"], verbs [{quoted}]; '
+            f"check with: {' && '.join(questions)}"
         )
 
 
@@ -149,6 +152,11 @@ def unreachable(error: BaseException, place: Place) -> UnreachableError:
         return UnreachableError(
             f"the proxy on the way to the API server {place} does not answer: {_detail(error)}",
             remedy="check HTTPS_PROXY, NO_PROXY and the kubeconfig's proxy-url",
+        )
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        return UnreachableError(
+            f"the API server {place} or a proxy before it did not open a WebSocket (HTTP {error.status})",
+            remedy="proxies and load balancers on the way must pass WebSocket upgrades",
         )
     if isinstance(error, TimeoutError):
         text = f"the API server {place} does not answer: timed out"

@@ -7,12 +7,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infdiag_tui.model import ClusterEvent, SourceState
+from infdiag_tui.model import ClusterEvent, Observation, SourceState
 from infdiag_tui.streams.kube.client import KubeClient
 from infdiag_tui.streams.kube.errors import HTTP_FORBIDDEN, ApiError
 from infdiag_tui.streams.kube.merge import Outlet
 from infdiag_tui.streams.kube.parse import parse_event
 from infdiag_tui.streams.kube.pod_table import PodTable
+from infdiag_tui.streams.kube.probe_failures import ProbeFailures
 from infdiag_tui.streams.kube.watcher import Bookmark, Changed, Item, Listed, Polling, Watcher
 
 ASPECT = "events"
@@ -28,6 +29,7 @@ class EventDesk:
         self._table = table
         self._told: OrderedDict[str, str] = OrderedDict()
         self._unclaimed: OrderedDict[str, Item[ClusterEvent]] = OrderedDict()
+        self._failures: ProbeFailures | None = None
 
     def offer(self, items: Iterable[Item[ClusterEvent]]) -> list[ClusterEvent]:
         """Those of `items` that are news about one of the pods."""
@@ -49,6 +51,15 @@ class EventDesk:
         self._unclaimed.clear()
         return self.offer(kept)
 
+    def _told_of(self, events: Iterable[ClusterEvent], now: float) -> list[Observation]:
+        """The events, each with the count of probe failures that it makes."""
+        if self._failures is None:
+            self._failures = ProbeFailures(now)
+        told: list[Observation] = []
+        for event in events:
+            told += [event, *self._failures.note(event, now)]
+        return told
+
     async def run(self, client: KubeClient, outlet: Outlet) -> None:
         """Watches until cancelled; nothing that happens to events ends the stream."""
         async with asyncio.TaskGroup() as group:
@@ -58,7 +69,7 @@ class EventDesk:
     async def _claim(self, outlet: Outlet) -> None:
         while True:
             seen = self._table.generation
-            await outlet.put(*self.reconsider())
+            await outlet.put(*self._told_of(self.reconsider(), outlet.clock.now()))
             if self._table.generation == seen:
                 await self._table.changed()
 
@@ -85,10 +96,10 @@ class EventDesk:
     ) -> None:
         match change:
             case Listed(items=items):
-                await outlet.put(*self.offer(items))
+                await outlet.put(*self._told_of(self.offer(items), outlet.clock.now()))
                 await outlet.well(ASPECT)
             case Changed(item=item, deleted=False):
-                await outlet.put(*self.offer([item]))
+                await outlet.put(*self._told_of(self.offer([item]), outlet.clock.now()))
             case Polling(denial=ApiError() as denial):
                 await outlet.trouble(
                     f"{ASPECT} watch",

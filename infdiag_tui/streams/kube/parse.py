@@ -14,6 +14,7 @@ _Raw = Mapping[str, Any]
 _BAD_WHEN_TRUE = frozenset({"DisruptionTarget", "PodResizePending", "PodResizeInProgress"})
 """Conditions that are well when absent or False; all others are well when True."""
 _MESSAGE_LIMIT = 500
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
 def parse_pod(raw: _Raw, at: float) -> Pod:
@@ -29,7 +30,7 @@ def parse_pod(raw: _Raw, at: float) -> Pod:
         node=_word(spec, "nodeName"),
         pod_ip=_word(status, "podIP"),
         created_at=unix_s(meta.get("creationTimestamp")),
-        ready=any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions),
+        ready=any(_is_ready(c) for c in conditions),
         deleting=bool(meta.get("deletionTimestamp")),
         reason=_word(status, "reason"),
         message=_message(status),
@@ -37,8 +38,11 @@ def parse_pod(raw: _Raw, at: float) -> Pod:
         owner=_owner(meta),
         conditions=_troubled(conditions),
         labels={_text(key): _text(value) for key, value in _map(meta, "labels").items()},
+        ready_at=_ready_at(conditions),
+        metrics_at=_metrics_at(_map(meta, "annotations"), _list(spec, "containers")),
         containers=tuple(_containers(_list(spec, "containers"), _list(status, "containerStatuses"))),
         init_containers=tuple(_containers(_list(spec, "initContainers"), _list(status, "initContainerStatuses"))),
+        default_container=_word(_map(meta, "annotations"), _DEFAULT_CONTAINER),
     )
 
 
@@ -116,6 +120,28 @@ def _containers(specs: list[_Raw], statuses: list[_Raw]) -> Iterator[Container]:
 def _ports(spec: _Raw) -> tuple[int, ...]:
     found = (port.get("containerPort") for port in _list(spec, "ports") if port.get("protocol", "TCP") == "TCP")
     return tuple(port for port in found if isinstance(port, int))
+
+
+def _ready_at(conditions: list[_Raw]) -> float | None:
+    times = (unix_s(c.get("lastTransitionTime")) for c in conditions if _is_ready(c))
+    return next(times, None)
+
+
+def _is_ready(condition: _Raw) -> bool:
+    return condition.get("type") == "Ready" and condition.get("status") == "True"
+
+
+def _metrics_at(annotations: _Raw, containers: list[_Raw]) -> str:
+    """As Prometheus' customary annotations say; without them a port whose name speaks of metrics."""
+    scrape, port = (str(annotations.get(f"prometheus.io/{key}") or "") for key in ("scrape", "port"))
+    if scrape == "true" and port.isascii() and port.isdigit():
+        path = _word(annotations, "prometheus.io/path") or "/metrics"
+        return f":{port}{path if path.startswith('/') else f'/{path}'}"
+    for found in (port for container in containers for port in _list(container, "ports")):
+        name = str(found.get("name") or "")
+        if isinstance(found.get("containerPort"), int) and ("metric" in name or "prom" in name):
+            return f":{found['containerPort']}/metrics"
+    return ""
 
 
 def _state(status: _Raw) -> tuple[str, _Raw]:

@@ -66,8 +66,13 @@ class PodTable:
             if pod is None or (known is not None and known.version == item.version and _same(known.value, pod)):
                 continue
             told.append(pod)
-            if known is None or known.value is None or known.value.restart_count != pod.restart_count:
+            before = known.value if known is not None else None
+            if before is None or before.restart_count != pod.restart_count:
                 told.append(Sample(SeriesKey("pod.restarts", pod.key), float(pod.restart_count), pod.at))
+            if before is None or before.ready != pod.ready:
+                # A change that was seen bears the time at which it was seen, like everything else here.
+                at = pod.ready_at if before is None and pod.ready and pod.ready_at is not None else pod.at
+                told.append(Sample(SeriesKey("pod.ready", pod.key), float(pod.ready), at))
             self._by_uid[item.uid] = item
             self._by_key[pod.key] = pod
             self._gone.pop(pod.key, None)

@@ -13,6 +13,7 @@ from infdiag_tui.clock import Clock
 from infdiag_tui.model import ErrorKind, Reply
 from infdiag_tui.streams.probe.certificate import served_validity
 from infdiag_tui.streams.probe.failure import Failure, classify, timed_out
+from infdiag_tui.streams.probe.finite import NumberWatch
 from infdiag_tui.streams.probe.open_loop import wait_until
 from infdiag_tui.streams.probe.phases import CURRENT_WIRE, WireTimes
 from infdiag_tui.streams.probe.plan import Plan
@@ -20,9 +21,12 @@ from infdiag_tui.streams.probe.protocols import (
     MAX_REPLY_BYTES,
     Answer,
     BadReplyError,
+    JsonReader,
+    NotFiniteError,
     ReplyReader,
     excerpt,
     reader_for,
+    replica_of,
 )
 from infdiag_tui.text import clean, one_line
 
@@ -57,6 +61,8 @@ class _Progress:
     wire: WireTimes
     status: int | None = None
     reply_bytes: int = 0
+    replica: str = ""
+    has_nan: bool | None = None
 
 
 class Prober:
@@ -87,6 +93,7 @@ class Prober:
         self._clock = clock
         self._open_reader = open_reader or (lambda content_type: reader_for(plan.protocol, content_type))
         self.round_trip_s = 0.0
+        self._numbers = NumberWatch()
         self._expiry: tuple[float, str] | None = None
 
     async def probe(self, due: float) -> Outcome:
@@ -116,6 +123,8 @@ class Prober:
             reused=progress.wire.reused,
             status=progress.status,
             reply_bytes=progress.reply_bytes,
+            replica=progress.replica,
+            has_nan=progress.has_nan,
         )
         if isinstance(result, Failure):
             result = await self._with_expiry(result)
@@ -167,6 +176,7 @@ class Prober:
                 progress.reply_bytes = response.num_bytes_downloaded
                 await response.aclose()
         except BadReplyError as error:
+            progress.has_nan = True if isinstance(error, NotFiniteError) else None
             return Failure(ErrorKind.BAD_REPLY, str(error), "is endpoint.url the predict call, in endpoint.protocol?")
         except httpx.DecodingError as error:
             text = one_line(clean(f"the reply's compression is broken: {error}"))
@@ -187,7 +197,11 @@ class Prober:
         progress.wire.ended_at = reader.done_at or progress.wire.body_ended_at or self._clock.monotonic()
         if reader.done_at is not None:
             await _drain(parts)
-        return reader.finish()
+        answer = reader.finish()
+        document = reader.document if isinstance(reader, JsonReader) else None
+        progress.replica = replica_of(response.headers, document)
+        progress.has_nan = self._numbers.has_nan(document)
+        return answer
 
     def _lost_to_idle_close(self, failure: Failure, progress: _Progress) -> bool:
         wire = progress.wire
@@ -215,7 +229,7 @@ class Prober:
             shown = await served_validity(plan.host, plan.host, plan.port, _CERTIFICATE_TIMEOUT_S)
         except (OSError, ValueError):
             return unknown  # the date is a courtesy: the failure itself is known
-        if shown.not_after.timestamp() > self._clock.now():
+        if shown.not_after.timestamp() > self._clock.wall():
             return f"the certificate of {plan.server} is in date, but one of its chain has expired"
         return f"the certificate of {plan.server} expired on {shown.not_after:%Y-%m-%d}"
 

@@ -1,4 +1,4 @@
-"""What each protocol sends, and what a reply must hold to count as an answer."""
+"""What a reply of each protocol must hold to count as an answer."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ _TOKEN_FIELDS = ("content", "reasoning_content", "reasoning", "refusal", "tool_c
 
 class BadReplyError(Exception):
     """The reply claims success but is not what its protocol promises; the message says how."""
+
+
+class NotFiniteError(BadReplyError):
+    """All that is wrong with the reply are NaN or infinities, as a model gone bad produces them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +57,6 @@ def reader_for(protocol: Spoken, content_type: str) -> ReplyReader:
             return EventReader()
         return JsonReader(_check_openai)
     return JsonReader(_check_v2 if protocol is Spoken.V2 else _check_nothing)
-
-
-def request_body(protocol: Spoken, body: Any, model: str) -> Any:
-    """The JSON value to send: `body`, for openai with `stream` and `model` added where it leaves them out.
-
-    Raises:
-        TypeError: the protocol needs a body of another kind; the message says which.
-    """
-    if protocol is Spoken.JSON:
-        return body
-    if not isinstance(body, Mapping):
-        held = "there is none" if body is None else f"it is a {type(body).__name__}"
-        raise TypeError(f'protocol "{protocol}" needs a JSON object as its body, and {held}')
-    if protocol is Spoken.V2:
-        return body
-    return {**({"model": model} if model else {}), "stream": True, **body}
 
 
 class JsonReader:
@@ -197,7 +185,7 @@ def _refuse_unlawful_numbers(data: bytes) -> None:
     """Raises the plain reason when all that is wrong are NaN or infinities, as a model gone bad produces them."""
 
     def refuse(name: str) -> NoReturn:
-        raise BadReplyError(f"the reply holds {name}, which is not JSON")
+        raise NotFiniteError(f"the reply holds {name}, which is not JSON")
 
     try:
         json.loads(data, parse_constant=refuse)
@@ -212,6 +200,27 @@ def _quote(data: bytes) -> str:
 def excerpt(data: bytes) -> str:
     """A short printable piece of an error page's or error object's body."""
     return _quote(data)
+
+
+_REPLICA_HEADERS = (
+    "x-pod-name",
+    "x-pod",
+    "x-replica",
+    "x-served-by",
+    "x-hostname",
+    "x-backend-server",
+    "x-backend",
+    "x-instance-id",
+)
+_REPLICA_FIELDS = ("pod", "replica", "served_by", "hostname")
+
+
+def replica_of(headers: Mapping[str, str], document: Any) -> str:
+    """The replica that answered, where a customary header or top-level field of the reply names it."""
+    stated: Any = next((headers[name] for name in _REPLICA_HEADERS if headers.get(name)), "")
+    if not stated and isinstance(document, dict):
+        stated = next((document[name] for name in _REPLICA_FIELDS if isinstance(document.get(name), str)), "")
+    return one_line(clean(str(stated)), 100)
 
 
 def model_version_of(document: Any) -> str:

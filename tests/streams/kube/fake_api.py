@@ -42,6 +42,7 @@ class FakeApi:
         answers: one-shot answers by (verb, resource): (status, headers).
         tokens: accepted bearer tokens; None accepts anything.
         metrics: PodMetrics items; None: metrics-server absent (404).
+        nodes, node_metrics: nodes and what they use, by name.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -50,6 +51,8 @@ class FakeApi:
         self.events: dict[str, dict[str, Any]] = {}
         self.metrics: list[dict[str, Any]] | None = None
         self.metrics_status = 404
+        self.nodes: dict[str, dict[str, Any]] = {}
+        self.node_metrics: dict[str, dict[str, Any]] = {}
         self.logs: dict[tuple[str, str], list[Run]] = defaultdict(list)
         self.log_waiting: set[tuple[str, str]] = set()
         self.log_errors: dict[tuple[str, str], int] = {}
@@ -80,6 +83,8 @@ class FakeApi:
         app.router.add_get("/api/v1/namespaces/{ns}/{kind:pods|events}", self._collection)
         app.router.add_get("/api/v1/namespaces/{ns}/pods/{pod}/log", self._log)
         app.router.add_get("/apis/metrics.k8s.io/v1beta1/namespaces/{ns}/pods", self._metrics)
+        app.router.add_get("/api/v1/nodes/{node}", self._node)
+        app.router.add_get("/apis/metrics.k8s.io/v1beta1/nodes/{node}", self._node)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self._tls)
@@ -186,6 +191,14 @@ class FakeApi:
         if self.metrics is None:
             return _status(self.metrics_status, "the server could not find the requested resource")
         return web.json_response({"kind": "PodMetricsList", "items": self.metrics})
+
+    async def _node(self, request: web.Request) -> web.StreamResponse:
+        of = self.node_metrics if request.path.startswith("/apis/") else self.nodes
+        refusal = await self._gate(request, "get", "nodes")
+        if refusal:
+            return refusal
+        found = of.get(request.match_info["node"])
+        return web.json_response(found) if found else _status(404, "no such node")
 
     async def _collection(self, request: web.Request) -> web.StreamResponse:
         resource = request.match_info["kind"]
