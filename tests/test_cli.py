@@ -129,7 +129,7 @@ def test_a_failing_server_is_exit_1_and_named(home: Path) -> None:
 
 
 def test_a_server_that_is_not_there_is_exit_3_with_the_reason_on_standard_error(home: Path) -> None:
-    done = infdiag(home, "triage", "--json", "--endpoint", "http://127.0.0.1:9/predict", "--for", "3s")
+    done = infdiag(home, "triage", "--json", "--endpoint", "http://127.0.0.1:9/predict", "--for", "8s")
     assert done.returncode == 3
     assert json.loads(done.stdout)["sources"]["latency"]["state"] == "unavailable"
     assert "refused" in done.stderr

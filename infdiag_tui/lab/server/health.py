@@ -9,7 +9,7 @@ import time
 from infdiag_tui.lab.dialects import Dialect
 
 _REFRESH_S = 1.0
-_TOO_OLD_S = 5.0
+_TOO_OLD_S = 3.0
 
 
 class Health:
