@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infdiag_tui.lab.containerlog import ContainerLog
-from infdiag_tui.lab.processes import resident_bytes, tied_to_this_process
+from infdiag_tui.lab.processes import import_path, resident_bytes, tied_to_this_process
 
 _MEMORY_CHECK_S = 0.1
 _LINE_LIMIT_BYTES = 1 << 20
@@ -81,6 +81,7 @@ class ContainerRun:
     async def stop(self, grace_s: float) -> None:
         """SIGTERM, then SIGKILL after `grace_s`; returns when the process is gone. `wait` must be running."""
         self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)  # one that its CPU quota has stopped must hear it, too
         try:
             await asyncio.wait_for(self._process.wait(), grace_s)
         except TimeoutError:
@@ -112,13 +113,10 @@ class ContainerRun:
 
 
 def _server_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    # The package may be run from a checkout: the child must find it wherever this process did.
-    package_root = str(Path(__file__).resolve().parents[2])
-    inherited = os.environ.get("PYTHONPATH", "")
     return {
         **os.environ,
         **settings,
-        "PYTHONPATH": f"{package_root}{os.pathsep}{inherited}" if inherited else package_root,
+        "PYTHONPATH": import_path(),
         "PYTHONUNBUFFERED": "1",
         # One thread each: three replicas share two cores.
         "OPENBLAS_NUM_THREADS": "1",

@@ -11,59 +11,47 @@ import logging
 import random
 import time
 from collections import Counter
+from dataclasses import dataclass
 from http import HTTPStatus
 
+from infdiag_tui.lab.dialects import Dialect
 from infdiag_tui.lab.http1 import Head, HttpError, read_body, read_head
 from infdiag_tui.lab.manifests import PodPlan
 
-_log = logging.getLogger("gateway")
 _CONNECT_S = 1.0
 _REPORT_S = 2.0
-_LIMIT_BYTES = 256 * 1024
-_Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_LIMIT_BYTES = 32 * 1024 * 1024
+_PIECES_PER_S = 20
 _BAD_GATEWAY = (
     b'HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nContent-Length: 23\r\n\r\n{"error":"bad gateway"}'
 )
 
 
-class _Backend:
-    """A ready replica with the idle connections to it."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the line between clients and the gateway adds: a delay before each reply, and a rate at which it comes."""
 
-    def __init__(self, plan: PodPlan) -> None:
-        self.plan = plan
-        self.idle: list[_Connection] = []
-
-    async def connect(self) -> tuple[_Connection, bool]:
-        """A connection, and True when it has been used before."""
-        while self.idle:
-            reader, writer = self.idle.pop()
-            if not reader.at_eof() and not writer.is_closing():
-                return (reader, writer), True
-            writer.close()
-        opening = asyncio.open_connection(self.plan.ip, self.plan.port, limit=_LIMIT_BYTES)
-        return await asyncio.wait_for(opening, _CONNECT_S), False
-
-    def close(self) -> None:
-        """Closes the idle connections."""
-        for _reader, writer in self.idle:
-            writer.close()
-        self.idle.clear()
+    delay_s: float = 0.0
+    bytes_per_s: float = 0.0
+    """0: as fast as it goes."""
 
 
 class Front:
-    """An HTTP/1.1 proxy on loopback. `requests` counts answered requests by pod."""
+    """An HTTP/1.1 proxy on loopback, with a connection of its own to the replica for every request."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, dialect: Dialect) -> None:
         self._host = host
         self._port = port
-        self._backends: dict[str, _Backend] = {}
+        self._words = dialect.words
+        self._log = logging.getLogger(dialect.gateway)
+        self._backends: dict[str, PodPlan] = {}
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._wanted = True
         self._statuses: Counter[int] = Counter()
         self._durations_s: list[float] = []
         self._changed = asyncio.Event()
-        self.requests: Counter[str] = Counter()
+        self.line = Line()
         self.listening = asyncio.Event()
         self.url = f"http://{host}:{port}"
 
@@ -71,13 +59,12 @@ class Front:
         """Takes the ready replicas; `follow` opens or closes the port accordingly."""
         names = {plan.name for plan in plans}
         for name in [name for name in self._backends if name not in names]:
-            backend = self._backends.pop(name)
-            _log.warning("upstream %s (%s:%d) removed: not ready", name, backend.plan.ip, backend.plan.port)
-            backend.close()
+            gone = self._backends.pop(name)
+            self._log.warning(self._words["upstream_removed"], name, gone.ip, gone.port)
         for plan in plans:
             if plan.name not in self._backends:
-                _log.info("upstream %s (%s:%d) added", plan.name, plan.ip, plan.port)
-                self._backends[plan.name] = _Backend(plan)
+                self._log.info(self._words["upstream_added"], plan.name, plan.ip, plan.port)
+                self._backends[plan.name] = plan
         self._changed.set()
 
     async def follow(self) -> None:
@@ -92,7 +79,7 @@ class Front:
         if wanted and self._server is None:
             self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=_LIMIT_BYTES)
         elif not wanted and self._server is not None:
-            _log.error("no upstream is ready: refusing connections")
+            self._log.error(self._words["refusing"])
             await self._stop_listening()
         if self._server is not None:
             self.listening.set()
@@ -116,8 +103,8 @@ class Front:
             good = sum(count for status, count in statuses.items() if status < 400)
             failed = sum(count for status, count in statuses.items() if status >= 500)
             middle_ms = durations[len(durations) // 2] * 1000 if durations else 0.0
-            _log.info(
-                "%.0fs window: requests=%d ok=%d 5xx=%d upstreams=%d p50=%.1fms max=%.1fms",
+            self._log.info(
+                self._words["report"],
                 _REPORT_S,
                 statuses.total(),
                 good,
@@ -167,67 +154,53 @@ class Front:
         if backend is None:
             raise ConnectionAbortedError("no upstream")
         try:
-            reply = await self._forward(backend, request, body, method, writer)
+            reply, answer = await _forward(backend, request, body, method)
         except (HttpError, OSError, TimeoutError) as error:
-            _log.error("upstream %s: %s while serving %s", backend.plan.name, error or "timeout", _line(request))
+            self._log.error(self._words["bad_gateway"], backend.name, error or "timeout", _line(request))
             self._statuses[502] += 1
             writer.write(_BAD_GATEWAY)
             await writer.drain()
             return
         self._statuses[reply.status] += 1
+        await self._send(writer, reply.raw + answer)
         self._durations_s.append(time.perf_counter() - started)
-        self.requests[backend.plan.name] += 1
 
-    async def _forward(
-        self,
-        backend: _Backend,
-        request: Head,
-        body: bytes,
-        method: bytes,
-        writer: asyncio.StreamWriter,
-    ) -> Head:
-        connection, used = await backend.connect()
-        try:
-            reply = await _exchange(connection, request, body)
-            if reply is None and used:
-                # The replica closed an idle connection just as it was taken; it has not seen the request.
-                connection[1].close()
-                connection = await asyncio.open_connection(backend.plan.ip, backend.plan.port, limit=_LIMIT_BYTES)
-                reply = await _exchange(connection, request, body)
-            reply, answer = await _whole(connection, reply, method)
-        except BaseException:
-            connection[1].close()
-            raise
-        if reply.keep_alive and backend.plan.name in self._backends:
-            backend.idle.append(connection)
-        else:
-            connection[1].close()
-        writer.write(reply.raw + answer)
-        await writer.drain()
-        return reply
+    async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        line = self.line
+        if line.delay_s:
+            await asyncio.sleep(line.delay_s)
+        if not line.bytes_per_s:
+            writer.write(data)
+            await writer.drain()
+            return
+        piece = max(1, round(line.bytes_per_s / _PIECES_PER_S))
+        for start in range(0, len(data), piece):
+            writer.write(data[start : start + piece])
+            await writer.drain()
+            await asyncio.sleep(1 / _PIECES_PER_S)
 
-    def _choose(self) -> _Backend | None:
+    def _choose(self) -> PodPlan | None:
         """Any ready replica, whatever its load, as behind an ordinary Service."""
         return random.choice(list(self._backends.values())) if self._backends else None
 
 
-async def _exchange(connection: _Connection, request: Head, body: bytes) -> Head | None:
-    reader, writer = connection
-    with contextlib.suppress(ConnectionError):
-        writer.write(request.raw + body)
-        await writer.drain()
+async def _forward(backend: PodPlan, request: Head, body: bytes, method: bytes) -> tuple[Head, bytes]:
+    """The replica's reply: its head and its body."""
+    opening = asyncio.open_connection(backend.ip, backend.port, limit=_LIMIT_BYTES)
+    reader, writer = await asyncio.wait_for(opening, _CONNECT_S)
+    try:
+        with contextlib.suppress(ConnectionError):
+            writer.write(request.raw + body)
+            await writer.drain()
         while (reply := await read_head(reader)) is not None and reply.status == HTTPStatus.CONTINUE:
             pass
-        return reply
-    return None
-
-
-async def _whole(connection: _Connection, reply: Head | None, method: bytes) -> tuple[Head, bytes]:
-    if reply is None:
-        raise HttpError("connection closed before a reply")
-    if not reply.has_body(method):
-        return reply, b""
-    return reply, await read_body(connection[0], reply, until_close=not reply.keep_alive)
+        if reply is None:
+            raise HttpError("connection closed before a reply")
+        if not reply.has_body(method):
+            return reply, b""
+        return reply, await read_body(reader, reply, until_close=not reply.keep_alive)
+    finally:
+        writer.close()
 
 
 def _line(request: Head) -> str:

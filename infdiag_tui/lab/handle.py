@@ -53,6 +53,8 @@ class Lab:
     selector: str
     log_files: tuple[Path, ...]
     """The gateway's log first, then those that the replicas of the beginning write."""
+    fault_at: float
+    """When things go wrong, Unix seconds; for who measures how soon that is seen."""
     pid: int
 
     async def replicas(self) -> list[ReplicaState]:
@@ -197,9 +199,9 @@ async def _spawn(
 def _environment() -> dict[str, str]:
     import os
 
-    root = str(Path(__file__).resolve().parents[2])
-    inherited = os.environ.get("PYTHONPATH", "")
-    return {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{inherited}" if inherited else root}
+    from infdiag_tui.lab.processes import import_path
+
+    return {**os.environ, "PYTHONPATH": import_path()}
 
 
 async def _ready(process: asyncio.subprocess.Process, words: Path) -> Lab:

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         code = asyncio.run(_run(scenario, options, folder.resolve()))
     except (OSError, TimeoutError) as error:
-        reason = str(error) or "no replica became ready in time"
+        reason = str(error) or "the replicas did not become ready in time"
         _say(f"infdiag lab: the scenario could not be started: {reason}")
     finally:
         # After a failure the owner may want to read what the folder holds.

@@ -1,4 +1,4 @@
-"""The cluster's objects as the API shows them: what a Deployment of the model on two GPU nodes looks like."""
+"""The cluster's objects as the API shows them: what a Deployment of the model on GPU nodes looks like."""
 
 from __future__ import annotations
 
@@ -6,23 +6,17 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from infdiag_tui.lab.dialects import Dialect
 from infdiag_tui.lab.times import timestamp
 
 Object = dict[str, Any]
 
-NAMESPACE = "ml-serving"
-APP = "fraud-scorer"
-CONTAINER = "server"
-SELECTOR = f"app={APP}"
-NODES = ("gpu-node-1", "gpu-node-2")
-IMAGE = "registry.example/ml/fraud-scorer:2.4.1"
-DIGEST = "sha256:" + hashlib.sha256(IMAGE.encode()).hexdigest()
-TEMPLATE_HASH = hashlib.sha256(DIGEST.encode()).hexdigest()[:10]
-REPLICA_SET = f"{APP}-{TEMPLATE_HASH}"
-LABELS = {"app": APP, "pod-template-hash": TEMPLATE_HASH}
 READINESS_PERIOD_S = 2
 READINESS_TIMEOUT_S = 1
 READINESS_FAILURES = 3
+NODE_CORES = 1
+"""Each node has one core of the machine that the lab runs on."""
+CPU_LIMIT_CORES = 2.0
 
 
 def uid_of(*names: str) -> str:
@@ -31,7 +25,7 @@ def uid_of(*names: str) -> str:
     return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
 
 
-def _metadata(name: str, created_at: float, *, namespace: str = NAMESPACE, **more: Any) -> Object:
+def _metadata(name: str, created_at: float, *, namespace: str, **more: Any) -> Object:
     where = {"namespace": namespace} if namespace else {}
     identity = {"name": name, **where, "uid": uid_of(namespace, name), "creationTimestamp": timestamp(created_at)}
     return {**identity, **more}
@@ -48,10 +42,13 @@ def namespace(name: str, at: float) -> Object:
     }
 
 
-def node(name: str, at: float) -> Object:
-    """A node with one GPU that is shared in time slices."""
-    capacity = {"cpu": "16", "memory": "64Gi", "pods": "110", "nvidia.com/gpu": "4"}
+def node(name: str, at: float, *, pressure: bool = False) -> Object:
+    """A node with one GPU that is shared in time slices; `pressure`: it is short of memory."""
+    capacity = {"cpu": str(NODE_CORES), "memory": "64Gi", "pods": "110", "nvidia.com/gpu": "4"}
     heartbeat = {"lastHeartbeatTime": timestamp(at), "lastTransitionTime": timestamp(at)}
+    memory = {"status": "False", "reason": "KubeletHasSufficientMemory"}
+    if pressure:
+        memory = {"status": "True", "reason": "KubeletHasInsufficientMemory"}
     return {
         "kind": "Node",
         "apiVersion": "v1",
@@ -61,7 +58,7 @@ def node(name: str, at: float) -> Object:
             "capacity": capacity,
             "allocatable": capacity,
             "conditions": [
-                {"type": "MemoryPressure", "status": "False", "reason": "KubeletHasSufficientMemory", **heartbeat},
+                {"type": "MemoryPressure", **memory, **heartbeat},
                 {"type": "DiskPressure", "status": "False", "reason": "KubeletHasNoDiskPressure", **heartbeat},
                 {"type": "Ready", "status": "True", "reason": "KubeletReady", **heartbeat},
             ],
@@ -75,43 +72,54 @@ def node(name: str, at: float) -> Object:
 class PodPlan:
     """What is fixed about a pod from its creation on."""
 
+    dialect: Dialect
     name: str
     node: str
     ip: str
     port: int
     memory_limit_bytes: int
     created_at: float
+    index: int = 0
+    """Which replica it stands for: a pod that takes another's place has the same."""
+    cpu_limit_cores: float = CPU_LIMIT_CORES
 
     @property
     def uid(self) -> str:
         """The pod's uid."""
-        return uid_of(NAMESPACE, self.name)
+        return uid_of(self.dialect.namespace, self.name)
 
     def metadata(self) -> Object:
         """The pod's metadata."""
         owner = {
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
-            "name": REPLICA_SET,
-            "uid": uid_of(NAMESPACE, REPLICA_SET),
+            "name": self.dialect.replica_set,
+            "uid": uid_of(self.dialect.namespace, self.dialect.replica_set),
             "controller": True,
             "blockOwnerDeletion": True,
         }
-        generated = f"{REPLICA_SET}-"
-        return _metadata(self.name, self.created_at, generateName=generated, labels=LABELS, ownerReferences=[owner])
+        return _metadata(
+            self.name,
+            self.created_at,
+            namespace=self.dialect.namespace,
+            generateName=f"{self.dialect.replica_set}-",
+            labels=self.dialect.labels,
+            ownerReferences=[owner],
+        )
 
     def spec(self) -> Object:
         """The pod's spec."""
         return {
-            **pod_spec(self.port, self.memory_limit_bytes),
-            "nodeName": self.node,
+            **pod_spec(self.dialect, self.port, self.memory_limit_bytes, self.cpu_limit_cores),
+            **({"nodeName": self.node} if self.node else {}),
             "serviceAccountName": "default",
             "tolerations": [],
         }
 
 
-def pod_spec(port: int, memory_limit_bytes: int) -> Object:
+def pod_spec(names: Dialect, port: int, memory_limit_bytes: int, cpu_limit_cores: float = CPU_LIMIT_CORES) -> Object:
     """The pod template's spec."""
+    millicores = round(cpu_limit_cores * 1000)
     memory = f"{memory_limit_bytes // 1024}Ki"
     probe = {
         "httpGet": {"path": "/health", "port": port, "scheme": "HTTP"},
@@ -123,14 +131,14 @@ def pod_spec(port: int, memory_limit_bytes: int) -> Object:
     return {
         "containers": [
             {
-                "name": CONTAINER,
-                "image": IMAGE,
+                "name": names.container,
+                "image": names.tagged_image,
                 "imagePullPolicy": "IfNotPresent",
-                "command": ["python", "-m", "fraud_scorer.serve"],
+                "command": list(names.command),
                 "ports": [{"name": "http", "containerPort": port, "protocol": "TCP"}],
                 "resources": {
-                    "requests": {"cpu": "500m", "memory": memory, "nvidia.com/gpu": "1"},
-                    "limits": {"cpu": "2", "memory": memory, "nvidia.com/gpu": "1"},
+                    "requests": {"cpu": f"{min(250, millicores)}m", "memory": memory, "nvidia.com/gpu": "1"},
+                    "limits": {"cpu": f"{millicores}m", "memory": memory, "nvidia.com/gpu": "1"},
                 },
                 "readinessProbe": probe,
             },
@@ -140,23 +148,27 @@ def pod_spec(port: int, memory_limit_bytes: int) -> Object:
     }
 
 
-def deployment(replicas: int, ready: int, port: int, memory_limit_bytes: int, at: float) -> Object:
+def deployment(names: Dialect, replicas: int, ready: int, port: int, memory_limit_bytes: int, at: float) -> Object:
     """The Deployment of the model."""
     return {
         "kind": "Deployment",
         "apiVersion": "apps/v1",
         "metadata": _metadata(
-            APP,
+            names.app,
             at,
+            namespace=names.namespace,
             generation=1,
-            labels={"app": APP},
+            labels={names.label: names.app},
             annotations={"deployment.kubernetes.io/revision": "1"},
         ),
         "spec": {
             "replicas": replicas,
-            "selector": {"matchLabels": {"app": APP}},
+            "selector": {"matchLabels": {names.label: names.app}},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}},
-            "template": {"metadata": {"labels": {"app": APP}}, "spec": pod_spec(port, memory_limit_bytes)},
+            "template": {
+                "metadata": {"labels": {names.label: names.app}},
+                "spec": pod_spec(names, port, memory_limit_bytes),
+            },
         },
         "status": {
             "observedGeneration": 1,
@@ -169,46 +181,54 @@ def deployment(replicas: int, ready: int, port: int, memory_limit_bytes: int, at
     }
 
 
-def replica_set(replicas: int, ready: int, port: int, memory_limit_bytes: int, at: float) -> Object:
+def replica_set(names: Dialect, replicas: int, ready: int, port: int, memory_limit_bytes: int, at: float) -> Object:
     """The Deployment's ReplicaSet."""
     owner = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "name": APP,
-        "uid": uid_of(NAMESPACE, APP),
+        "name": names.app,
+        "uid": uid_of(names.namespace, names.app),
         "controller": True,
     }
     return {
         "kind": "ReplicaSet",
         "apiVersion": "apps/v1",
-        "metadata": _metadata(REPLICA_SET, at, generation=1, labels=LABELS, ownerReferences=[owner]),
+        "metadata": _metadata(
+            names.replica_set,
+            at,
+            namespace=names.namespace,
+            generation=1,
+            labels=names.labels,
+            ownerReferences=[owner],
+        ),
         "spec": {
             "replicas": replicas,
-            "selector": {"matchLabels": LABELS},
-            "template": {"metadata": {"labels": LABELS}, "spec": pod_spec(port, memory_limit_bytes)},
+            "selector": {"matchLabels": names.labels},
+            "template": {"metadata": {"labels": names.labels}, "spec": pod_spec(names, port, memory_limit_bytes)},
         },
         "status": {"replicas": replicas, "readyReplicas": ready, "availableReplicas": ready, "observedGeneration": 1},
     }
 
 
-def service(port: int, at: float) -> Object:
+def service(names: Dialect, port: int, at: float) -> Object:
     """The Service in front of the replicas; its port is the one that the lab's front listens on."""
     return {
         "kind": "Service",
         "apiVersion": "v1",
-        "metadata": _metadata(APP, at, labels={"app": APP}),
+        "metadata": _metadata(names.app, at, namespace=names.namespace, labels={names.label: names.app}),
         "spec": {
             "type": "ClusterIP",
             "clusterIP": "127.0.0.1",
-            "selector": {"app": APP},
+            "selector": {names.label: names.app},
             "ports": [{"name": "http", "port": port, "targetPort": "http", "protocol": "TCP"}],
         },
         "status": {"loadBalancer": {}},
     }
 
 
-def endpoints(ready: list[PodPlan], at: float) -> Object:
+def endpoints(names: Dialect, ready: list[PodPlan], at: float) -> Object:
     """The Service's ready endpoints."""
+    metadata = _metadata(names.app, at, namespace=names.namespace)
     subsets = [
         {
             "addresses": [
@@ -222,4 +242,4 @@ def endpoints(ready: list[PodPlan], at: float) -> Object:
         }
         for plan in ready
     ]
-    return {"kind": "Endpoints", "apiVersion": "v1", "metadata": _metadata(APP, at), "subsets": subsets}
+    return {"kind": "Endpoints", "apiVersion": "v1", "metadata": metadata, "subsets": subsets}

@@ -8,9 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infdiag_tui.lab.manifests import APP, NAMESPACE, SELECTOR
+from infdiag_tui.lab.dataset import Dataset
+from infdiag_tui.lab.dialects import Dialect
+from infdiag_tui.lab.repository import MODEL_FILE, Repository
 
 _OWNER_ONLY = 0o600
+OBJECTIVE_P99_MS = 300
+"""The p99 that the service promises: several times what it usually takes."""
+PROBE_RATE_PER_S = 2.0
 
 
 def write_private(path: Path, text: str) -> None:
@@ -20,11 +25,11 @@ def write_private(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def kubeconfig(server: str, token: str, authority: str) -> str:
+def kubeconfig(server: str, token: str, authority: str, namespace: str) -> str:
     """A kubeconfig for the lab's cluster, with a second context for a namespace without permissions."""
 
-    def context(name: str, namespace: str) -> dict[str, Any]:
-        return {"name": name, "context": {"cluster": "lab", "user": "on-call", "namespace": namespace}}
+    def context(name: str, in_namespace: str) -> dict[str, Any]:
+        return {"name": name, "context": {"cluster": "lab", "user": "on-call", "namespace": in_namespace}}
 
     cluster = {"server": server, "certificate-authority-data": base64.b64encode(authority.encode()).decode()}
     content = {
@@ -32,7 +37,7 @@ def kubeconfig(server: str, token: str, authority: str) -> str:
         "kind": "Config",
         "clusters": [{"name": "lab", "cluster": cluster}],
         "users": [{"name": "on-call", "user": {"token": token}}],
-        "contexts": [context("lab", NAMESPACE), context("restricted", "restricted")],
+        "contexts": [context("lab", namespace), context("restricted", "restricted")],
         "current-context": "lab",
     }
     # JSON is YAML, and every reader of kubeconfigs takes it.
@@ -40,6 +45,7 @@ def kubeconfig(server: str, token: str, authority: str) -> str:
 
 
 def config(
+    names: Dialect,
     *,
     predict_url: str,
     body: Mapping[str, Any],
@@ -47,35 +53,80 @@ def config(
     kubeconfig_path: Path,
     dcgm_url: str,
     server_port: int,
+    dataset: Dataset,
+    repository: Repository,
 ) -> str:
-    """An infdiag.toml with one model."""
-    model = f"models.{APP}"
-    return "\n".join(
-        (
-            f"[{model}.endpoint]",
-            f"url = {_toml(predict_url)}",
-            f"body = {_toml(body)}",
-            "",
-            f"[{model}.logs]",
-            "# The gateway's log; what the replicas say comes from their pods.",
-            f"files = {_toml([str(log_file)])}",
-            "",
-            f"[{model}.kubernetes]",
-            f"kubeconfig = {_toml(str(kubeconfig_path))}",
-            f"namespace = {_toml(NAMESPACE)}",
-            f"selector = {_toml(SELECTOR)}",
-            "usage_interval_s = 5",
-            "",
-            f"[{model}.gpu]",
-            "nvml = false",
-            f"dcgm_url = {_toml(dcgm_url)}",
-            "",
-            f"[{model}.host]",
-            "# The first replica runs on this machine too.",
-            f"port = {server_port}",
-            "",
-        ),
-    )
+    """An infdiag.toml with one model, as its team would have written it: the same whatever will go wrong."""
+    sections: dict[str, dict[str, Any]] = {
+        "endpoint": {
+            "url": predict_url,
+            "body": body,
+            "rate_per_s": PROBE_RATE_PER_S,
+            "objective_p99_ms": OBJECTIVE_P99_MS,
+        },
+        # The gateway's log; what the replicas say comes from their pods.
+        "logs": {"files": [str(log_file)]},
+        "kubernetes": {
+            "kubeconfig": str(kubeconfig_path),
+            "namespace": names.namespace,
+            "selector": names.selector,
+            "usage_interval_s": 3,
+        },
+        "gpu": {"nvml": False, "dcgm_url": dcgm_url},
+        # The first replica runs on this machine too.
+        "host": {"port": server_port},
+        **{f"checks.{name}": values for name, values in _checks(names, dataset, repository).items()},
+    }
+    model = f"models.{_toml(names.app)}"
+    lines: list[str] = []
+    for section, values in sections.items():
+        lines += [f"[{model}.{section}]", *(f"{key} = {_toml(value)}" for key, value in values.items()), ""]
+    return "\n".join(lines)
+
+
+def _checks(names: Dialect, dataset: Dataset, repository: Repository) -> dict[str, dict[str, Any]]:
+    """What the team keeps for the checks of the protocol."""
+
+    def data(name: str) -> str:
+        return str(dataset.path(name))
+
+    total = f'{names.metrics["duration"]}{{route="{names.predict_path}"}}'
+    stages = {stage: names.metrics[stage] for stage in ("queue", "preprocess", "inference", "postprocess")}
+    return {
+        "reproduce": {"cases": data("cases.json"), "repeat": 3},
+        "stages": {"stage": [f"{stage}={metric}" for stage, metric in {**stages, "total": total}.items()]},
+        "drift": {
+            "reference": data("training.csv"),
+            "production": data("requests.jsonl"),
+            "exclude": ["time", "merchant"],
+        },
+        "predictions": {
+            "current": data("predictions.jsonl"),
+            "historical": data("past_predictions.jsonl"),
+            "column": "fraud_probability",
+        },
+        "labels": {
+            "current": data("outcomes.jsonl"),
+            "historical": data("past_outcomes.jsonl"),
+            "prediction": "prediction",
+            "label": "label",
+            "time": "time",
+        },
+        "pipeline": {
+            "schema_file": data("schema.json"),
+            "records": data("requests.jsonl"),
+            "golden": data("golden.json"),
+            "pipeline": "features:to_features",
+            "workdir": str(repository.release),
+        },
+        "version": {
+            "expected": names.version,
+            "expected_digest": names.digest,
+            "expected_hash": [repository.expected_hash],
+            "file": [str(repository.models / MODEL_FILE)],
+            "max_age_days": 90,
+        },
+    }
 
 
 def _toml(value: Any) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infdiag_tui.lab.container import Exit
-from infdiag_tui.lab.manifests import CONTAINER, DIGEST, IMAGE, PodPlan, uid_of
+from infdiag_tui.lab.manifests import PodPlan, uid_of
 from infdiag_tui.lab.times import timestamp
 
 Object = dict[str, Any]
@@ -24,10 +24,18 @@ class ContainerStatus:
     waiting: str = "ContainerCreating"
     waiting_message: str = ""
     last: Exit | None = None
+    evicted: str = ""
+    """Why the node put the pod out; empty when it did not."""
+    unschedulable: str = ""
+    """Why no node takes the pod; empty when one has it."""
 
 
 def pod_object(plan: PodPlan, status: ContainerStatus, deleted_at: float | None) -> Object:
     """The whole Pod."""
+    if status.unschedulable:
+        return {**_head(plan), "status": _pending(plan, status.unschedulable)}
+    if status.evicted:
+        return {**_head(plan), "status": _failed(plan, status)}
     metadata = plan.metadata()
     if deleted_at is not None:
         metadata |= {"deletionTimestamp": timestamp(deleted_at), "deletionGracePeriodSeconds": 5}
@@ -38,16 +46,14 @@ def pod_object(plan: PodPlan, status: ContainerStatus, deleted_at: float | None)
         if status.ready
         else {
             "reason": "ContainersNotReady",
-            "message": f"containers with unready status: [{CONTAINER}]",
+            "message": f"containers with unready status: [{plan.dialect.container}]",
         }
     )
     changed = timestamp(status.ready_changed_at or plan.created_at)
     state = str(status.ready)
     return {
-        "kind": "Pod",
-        "apiVersion": "v1",
+        **_head(plan),
         "metadata": metadata,
-        "spec": plan.spec(),
         "status": {
             "phase": "Running" if started else "Pending",
             "conditions": [
@@ -66,6 +72,37 @@ def pod_object(plan: PodPlan, status: ContainerStatus, deleted_at: float | None)
     }
 
 
+def _head(plan: PodPlan) -> Object:
+    return {"kind": "Pod", "apiVersion": "v1", "metadata": plan.metadata(), "spec": plan.spec()}
+
+
+def _pending(plan: PodPlan, message: str) -> Object:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return {
+        "phase": "Pending",
+        "conditions": [{**condition, "lastTransitionTime": timestamp(plan.created_at)}],
+        "qosClass": "Burstable",
+    }
+
+
+def _failed(plan: PodPlan, status: ContainerStatus) -> Object:
+    changed = timestamp(status.ready_changed_at or plan.created_at)
+    disrupted = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+    return {
+        "phase": "Failed",
+        "reason": "Evicted",
+        "message": status.evicted,
+        "conditions": [
+            {**disrupted, "message": status.evicted, "lastTransitionTime": changed},
+            {"type": "Ready", "status": "False", "reason": "PodFailed", "lastTransitionTime": changed},
+        ],
+        "hostIP": "127.0.0.1",
+        "startTime": timestamp(plan.created_at),
+        "qosClass": "Burstable",
+        "containerStatuses": [_container(plan, status)],
+    }
+
+
 def _container(plan: PodPlan, status: ContainerStatus) -> Object:
     if status.running_at is not None:
         state: Object = {"running": {"startedAt": timestamp(status.running_at)}}
@@ -77,9 +114,9 @@ def _container(plan: PodPlan, status: ContainerStatus) -> Object:
             state["waiting"]["message"] = status.waiting_message
     last = {"terminated": _terminated(plan, status.last, status.restarts - 1)} if status.last else {}
     return {
-        "name": CONTAINER,
-        "image": IMAGE,
-        "imageID": f"{IMAGE.partition(':')[0]}@{DIGEST}",
+        "name": plan.dialect.container,
+        "image": plan.dialect.tagged_image,
+        "imageID": f"{plan.dialect.image}@{plan.dialect.digest}",
         "containerID": _container_id(plan, status.restarts),
         "ready": status.ready,
         "started": status.running_at is not None,

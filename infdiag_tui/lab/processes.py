@@ -58,3 +58,10 @@ def resident_bytes(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError, IndexError):
         return None
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def import_path() -> str:
+    """A PYTHONPATH on which a child finds this package wherever this process did, be it in a checkout."""
+    root = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH", "")
+    return f"{root}{os.pathsep}{inherited}" if inherited else root

@@ -34,7 +34,7 @@ async def test_a_leaking_container_is_killed_for_its_memory_and_started_again() 
     ):
         before = (await all_ready(lab, 1))[0]
         async with aiohttp.ClientSession() as session:
-            for _ in range(8):
+            for _ in range(16):
                 try:
                     await _predict(session, lab.endpoint_url)
                 except aiohttp.ClientError:
@@ -54,23 +54,9 @@ async def test_a_leaking_container_is_killed_for_its_memory_and_started_again() 
         assert code == 200
         assert "POST /predict" in previous
         assert "leak" not in previous
+        assert "explanation cache holds" in previous
         events = (await api.get(f"/api/v1/namespaces/{lab.namespace}/events"))[1]["items"]
         assert "OOMKilling" in {event["reason"] for event in events}
-
-
-async def test_slow_preprocessing_is_slow_there_and_only_there() -> None:
-    quick: dict[str, int | float] = {"fault_after_s": 0.0, "fault_stagger_s": 0.0, "replicas": 1, "traffic_rps": 0.0}
-    async with running("preprocessing-slow", overrides=quick) as lab, aiohttp.ClientSession() as session:
-        replica = (await all_ready(lab, 1))[0]
-        for _ in range(5):
-            assert await _predict(session, lab.endpoint_url, 250_000) == 200
-        async with session.get(f"{replica.url}/metrics") as reply:
-            page = await reply.text()
-        spent = {
-            stage: float(page.split(f'request_{stage}_seconds_sum{{model_name="fraud-scorer"}} ')[1].split()[0])
-            for stage in ("preprocess", "predict", "postprocess")
-        }
-        assert spent["preprocess"] > 5 * (spent["predict"] + spent["postprocess"])
 
 
 async def test_a_replaced_pod_loads_its_model_with_its_first_request() -> None:
@@ -79,7 +65,7 @@ async def test_a_replaced_pod_loads_its_model_with_its_first_request() -> None:
         "replace_pod_every_s": 60.0,
         "replicas": 1,
         "traffic_rps": 0.0,
-        "warmup_rows": 20_000,
+        "warmup_rows": 100,
     }
     async with running("cold-start", overrides=quick) as lab, api_of(lab) as api, aiohttp.ClientSession() as session:
         first = (await lab.replicas())[0]

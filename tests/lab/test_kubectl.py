@@ -43,7 +43,7 @@ async def test_describe_shows_limits_owner_and_events(healthy: Lab) -> None:
     assert code == 0, err
     for words in (
         "Controlled By:  ReplicaSet/fraud-scorer-",
-        "memory:          176Mi",
+        "memory:          256Mi",
         "Scheduled",
         "Started container",
     ):

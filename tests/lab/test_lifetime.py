@@ -45,7 +45,7 @@ async def test_leaving_the_block_ends_every_process_and_removes_the_folder() -> 
     async with running("healthy", overrides={"replicas": 2}) as lab:
         await all_ready(lab, 2)
         processes = _family(lab.pid)
-        assert len(processes) == 3
+        assert len(processes) == 4  # the lab, two replicas, the feature store
     await _gone(processes, "the block")
     assert not lab.folder.exists()
 

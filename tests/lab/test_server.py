@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from infdiag_tui.lab import Lab
-from infdiag_tui.lab.server.vocabulary import FEATURES
+from infdiag_tui.lab.world import FEATURES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -56,7 +56,7 @@ async def test_the_answer_depends_on_the_input(healthy: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("body", "word"),
-    [({}, "instances"), ({"instances": []}, "empty"), ({"instances": [{}]}, "amount"), ({"instances": [7]}, "object")],
+    [({}, "instances"), ({"instances": []}, "empty"), ({"instances": [{}]}, "country"), ({"instances": [7]}, "object")],
 )
 async def test_bad_input_is_refused_with_what_is_wrong(healthy: Lab, body: object, word: str) -> None:
     status, answer = await _post(healthy.endpoint_url, body)

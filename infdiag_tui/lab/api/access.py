@@ -20,9 +20,13 @@ class Access:
 
     token: str
     namespace: str
-    user: str = "system:serviceaccount:ml-serving:on-call"
     token_valid: bool = True
     denied: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def user(self) -> str:
+        """The user's name."""
+        return f"system:serviceaccount:{self.namespace}:on-call"
 
     def knows(self, authorization: str | None) -> bool:
         """True for the header of the one valid token."""

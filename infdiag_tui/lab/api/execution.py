@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from infdiag_tui.lab.api.node import ExecPlace
+from infdiag_tui.lab.api.rooted import RootedChannels, outward
 from infdiag_tui.lab.processes import tied_to_this_process
 
 _CHUNK_BYTES = 32 * 1024
@@ -57,11 +58,12 @@ async def execute(options: ExecOptions, place: ExecPlace, channels: ExecChannels
     program = options.command[0] if options.command else ""
     if not program or shutil.which(program, path=place.environment.get("PATH")) is None:
         return _failure(500, "InternalError", f'exec: "{program}": executable file not found in $PATH', None)
+    rooted = RootedChannels(channels, place.folder)
     terminal, inner = pty.openpty() if options.tty else (-1, -1)
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(
-            *options.command,
+            *outward(options.command, place.folder),
             cwd=place.folder,
             env=place.environment,
             stdin=inner if options.tty else pipe if options.stdin else asyncio.subprocess.DEVNULL,
@@ -79,10 +81,11 @@ async def execute(options: ExecOptions, place: ExecPlace, channels: ExecChannels
             os.close(inner)
     try:
         if options.tty:
-            await _join_terminal(process, terminal, channels)
+            await _join_terminal(process, terminal, rooted)
         else:
-            await _join_pipes(process, channels, wants_stdin=options.stdin)
+            await _join_pipes(process, rooted, wants_stdin=options.stdin)
         code = await process.wait()
+        await rooted.flush()
     except BaseException:
         if options.tty and process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -8,20 +8,20 @@ import logging.handlers
 import os
 import signal
 import sys
-import time
 
 from aiohttp import web
 
+from infdiag_tui.lab.dialects import Dialect, dialects, log_formatter
 from infdiag_tui.lab.server.app import ModelServer
+from infdiag_tui.lab.server.connections import LimitedSite
+from infdiag_tui.lab.server.metrics import Metrics
 from infdiag_tui.lab.server.settings import Settings, from_environment
 
-_log = logging.getLogger("fraud_scorer.server")
 _DRAIN_S = 2.0
 
 
-def _set_up_logging(settings: Settings) -> None:
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
+def _set_up_logging(settings: Settings, dialect: Dialect) -> None:
+    formatter = log_formatter(dialect)
     # WatchedFileHandler opens the file again after it was rotated away.
     for handler in (logging.StreamHandler(sys.stdout), logging.handlers.WatchedFileHandler(settings.log_file)):
         handler.setFormatter(formatter)
@@ -29,35 +29,41 @@ def _set_up_logging(settings: Settings) -> None:
     logging.getLogger().setLevel(logging.INFO)
 
 
-async def _serve(settings: Settings) -> None:
-    stopped = asyncio.Event()
+async def _serve(settings: Settings, dialect: Dialect) -> int:
+    stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def stop(code: int) -> None:
+        if not stopped.done():
+            stopped.set_result(code)
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    _log.info("Started server process [%d]", os.getpid())
-    runner = web.AppRunner(
-        ModelServer(settings).application(),
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=_DRAIN_S,
-    )
-    await runner.setup()
+        loop.add_signal_handler(number, stop, 0)
+    log = logging.getLogger(f"{dialect.logger}.server")
+    log.info(dialect.words["started"], os.getpid())
+    metrics = Metrics(dialect.metrics)
+    server = ModelServer(settings, dialect, metrics, stop)
+    runner = web.AppRunner(server.application(), access_log=None, handle_signals=False, shutdown_timeout=_DRAIN_S)
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
-        _log.info("listening on http://%s:%d (Press CTRL+C to quit)", settings.host, settings.port)
-        await stopped.wait()
-        _log.info("Shutting down")
+        await runner.setup()
+        site = LimitedSite(runner, settings.host, settings.port, settings.max_connections, dialect, metrics)
+        await site.start()
+        log.info(dialect.words["listening"], settings.host, settings.port)
+        code = await stopped
+        log.info(dialect.words["stopping"])
     finally:
         await runner.cleanup()
-    _log.info("Finished server process [%d]", os.getpid())
+    log.info(dialect.words["finished"], os.getpid())
+    return code
 
 
-def main() -> None:
-    """The replica's process."""
+def main() -> int:
+    """The replica's process; returns its exit code."""
     settings = from_environment(os.environ)
-    _set_up_logging(settings)
-    asyncio.run(_serve(settings))
+    dialect = dialects()[settings.dialect]
+    _set_up_logging(settings, dialect)
+    return asyncio.run(_serve(settings, dialect))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,169 +1,136 @@
-"""The way of a request through the model server: preprocess, predict, postprocess, each timed."""
+"""What is done to a request besides the model's own work: features before it, verdicts after it, JSON around it."""
 
 from __future__ import annotations
 
+import importlib.util
 import logging
-import threading
 import time
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import orjson
 
-from infdiag_tui.lab.server.model import Array, Model, load
-from infdiag_tui.lab.server.settings import Settings
-from infdiag_tui.lab.server.vocabulary import CHANNELS, COUNTRIES, FEATURES, NUMBERS
+from infdiag_tui.lab.dialects import Dialect
+from infdiag_tui.lab.server.model import Array, MerchantTable, Model
+from infdiag_tui.lab.world import FEATURES
 
-_log = logging.getLogger("fraud_scorer.pipeline")
-_SCALES = np.array([500.0, 24.0, 10.0, 50.0, 2000.0], dtype=np.float32)
-_PREPROCESS_BUDGET_S = 0.010
-_KEPT_WARNING_BYTES = 32 * 1024 * 1024
+_BUDGET_S = 0.050
 
 
 class BadInputError(ValueError):
     """The request's content cannot be scored; the message says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """One scored request: a probability per row and the time that each stage took."""
+@dataclass(slots=True)
+class Work:
+    """One request on its way: what came, and what the feature store knows of its merchants."""
 
-    probabilities: Array
-    rows: tuple[dict[str, Any], ...]
-    preprocess_s: float
-    predict_s: float
-    postprocess_s: float
+    instances: list[Mapping[str, Any]] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+
+def import_code(path: Path) -> ModuleType:
+    """The module in a file that need not be on the path; imported anew each time."""
+    spec = importlib.util.spec_from_file_location("features", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    # The source as it is now, not what an import of a moment ago left in a cache.
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)  # noqa: S102  # the lab's own file
+    return module
 
 
 class Pipeline:
-    """Scores requests, one at a time per calling thread. It loads its model at once or with the first request."""
+    """The stages around the model. Its parts may be replaced while it serves."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._model: Model | None = None
-        self._loading = threading.Lock()
-        self._explanations: list[Array] = []
-        self._explained_bytes = 0
-        self._scanning = False
+    def __init__(self, code: ModuleType, table: MerchantTable, dialect: Dialect) -> None:
+        self.code = code
+        self.table = table
+        self.risk_of: Callable[[str], float] = table.by_index
+        self.new_work: Callable[[], Work] = Work
+        self.after_scoring: list[Callable[[Array], None]] = []
+        self.explain: Callable[[Array], None] | None = None
+        self.dumps: Callable[[Any], bytes] = orjson.dumps
+        self._dialect = dialect
+        self._log = logging.getLogger(f"{dialect.logger}.pipeline")
 
-    @property
-    def loaded(self) -> bool:
-        """True once the model is in memory."""
-        return self._model is not None
+    def accept(self, body: Any) -> Work:
+        """The work that a predict request asks for.
 
-    def model(self) -> Model:
-        """The model, loaded now if it is not yet; who comes meanwhile waits."""
-        with self._loading:
-            if self._model is None:
-                _log.info("loading model %s version %s", self._settings.model_name, self._settings.model_version)
-                started = time.perf_counter()
-                model = load(self._settings.seed, self._settings.merchants, self._settings.warmup_rows)
-                _log.info("model loaded in %.2f s (%d merchants)", time.perf_counter() - started, len(model.merchants))
-                self._model = model
-            return self._model
+        Raises:
+            BadInputError: It holds no transactions.
+        """
+        instances = body.get("instances")
+        if not isinstance(instances, list):
+            raise BadInputError("the body needs a list named 'instances'")
+        if not instances:
+            raise BadInputError("instances is empty")
+        for row, instance in enumerate(instances):
+            if not isinstance(instance, Mapping):
+                raise BadInputError(f"instance {row} is not an object")
+        work = self.new_work()
+        work.instances = instances
+        return work
 
-    def score(self, instances: Sequence[Mapping[str, Any]]) -> Scored:
-        """Scores transactions given as JSON objects.
+    def preprocess(self, work: Work) -> Array:
+        """Features, shape (n, FEATURES); the work is done with then, and emptied.
 
         Raises:
             BadInputError: A field is missing or of the wrong kind.
         """
-        model = self.model()
         started = time.perf_counter()
-        features = self._preprocess(model, instances)
-        preprocessed = time.perf_counter()
-        if preprocessed - started > _PREPROCESS_BUDGET_S:
-            _log.warning(
-                "preprocess took %.1f ms for %d rows (budget %.0f ms)",
-                (preprocessed - started) * 1000,
-                len(instances),
-                _PREPROCESS_BUDGET_S * 1000,
-            )
-        return self._finish(model, features, started, preprocessed)
-
-    def score_features(self, features: Array) -> Scored:
-        """Scores features of shape (n, FEATURES) that the client has computed itself.
-
-        Raises:
-            BadInputError: The array has another width.
-        """
-        model = self.model()
-        started = time.perf_counter()
-        if features.ndim != 2 or features.shape[1] != FEATURES or not len(features):
-            raise BadInputError(f"expected input of shape [n, {FEATURES}], got {list(features.shape)}")
-        return self._finish(model, features, started, time.perf_counter())
-
-    def _finish(self, model: Model, features: Array, started: float, preprocessed: float) -> Scored:
-        probabilities = model.predict(features)
-        predicted = time.perf_counter()
-        rows = tuple(
-            {
-                "fraud_probability": round(float(value), 6),
-                "label": "fraud" if value > model.decision_threshold else "ok",
-            }
-            for value in probabilities
-        )
-        if self._degraded and self._settings.kept_bytes_per_request:
-            self._explain(features)
-        finished = time.perf_counter()
-        return Scored(probabilities, rows, preprocessed - started, predicted - preprocessed, finished - predicted)
-
-    @property
-    def _degraded(self) -> bool:
-        return bool(self._settings.degrade_at) and time.time() >= self._settings.degrade_at
-
-    def _preprocess(self, model: Model, instances: Sequence[Mapping[str, Any]]) -> Array:
-        if not instances:
-            raise BadInputError("instances is empty")
-        features = np.zeros((len(instances), FEATURES), dtype=np.float32)
-        risk_of = self._risk_by_scan if self._settings.scan_merchants and self._degraded else _risk_by_index
-        for row, instance in enumerate(instances):
-            if not isinstance(instance, Mapping):
-                raise BadInputError(f"instance {row} is not an object")
+        rows = []
+        for row, (instance, score) in enumerate(zip(work.instances, work.scores, strict=True)):
             try:
-                features[row, : len(NUMBERS)] = [float(instance[name]) for name in NUMBERS]
-                features[row, len(NUMBERS) + COUNTRIES.index(instance["country"])] = 1.0
-                features[row, len(NUMBERS) + len(COUNTRIES) + CHANNELS.index(instance["channel"])] = 1.0
-                features[row, -1] = risk_of(model, str(instance["merchant"]))
+                rows.append([*self.code.to_features(instance), self.risk_of(str(instance["merchant"])), score])
             except KeyError as error:
                 raise BadInputError(f"instance {row} lacks {error.args[0]!r}") from error
             except (TypeError, ValueError) as error:
                 raise BadInputError(f"instance {row}: {error}") from error
-        features[:, : len(NUMBERS)] /= _SCALES
-        return features
+        self._say_imputed(work.instances)
+        work.instances, work.scores = [], []
+        took_s = time.perf_counter() - started
+        if took_s > _BUDGET_S:
+            self._log.warning(self._dialect.words["slow"], took_s * 1000, len(rows), _BUDGET_S * 1000)
+        return np.array(rows)
 
-    def _risk_by_scan(self, model: Model, merchant: str) -> float:
-        if not self._scanning:
-            self._scanning = True
-            _log.info("merchant table refreshed: %d rows, no index built", len(model.merchants))
-        wanted = _normalised(merchant)
-        for row, name in enumerate(model.merchants):
-            if _normalised(name) == wanted:
-                return float(model.risks[row])
-        return float(model.risks.mean())
+    def postprocess(self, model: Model, probabilities: Array) -> list[dict[str, Any]]:
+        """A verdict for each row."""
+        for keep in self.after_scoring:
+            keep(probabilities)
+        if self.explain is not None:
+            self.explain(probabilities)
+        return [
+            {
+                # NaN has no place in JSON; orjson writes null.
+                "fraud_probability": round(float(value), 6),
+                "label": "fraud" if value > model.threshold else "ok",
+            }
+            for value in probabilities
+        ]
 
-    def _explain(self, features: Array) -> None:
-        """Keeps each request's perturbed inputs for later explanation. Nothing ever takes them out again."""
-        copies = max(1, self._settings.kept_bytes_per_request // features.nbytes)
-        perturbed = np.repeat(features, copies, axis=0)
-        perturbed += np.float32(0.01)
-        before = self._explained_bytes // _KEPT_WARNING_BYTES
-        self._explanations.append(perturbed)
-        self._explained_bytes += perturbed.nbytes
-        if self._explained_bytes // _KEPT_WARNING_BYTES > before:
-            _log.warning(
-                "explanation cache holds %d entries, %.0f MiB",
-                len(self._explanations),
-                self._explained_bytes / 2**20,
-            )
-
-
-def _risk_by_index(model: Model, merchant: str) -> float:
-    row = model.index.get(_normalised(merchant))
-    return float(model.risks.mean() if row is None else model.risks[row])
+    def _say_imputed(self, instances: Sequence[Mapping[str, Any]]) -> None:
+        for name in self.code.NUMBERS:
+            lacking = sum(instance.get(name) is None for instance in instances)
+            if lacking:
+                self._log.warning(self._dialect.words["imputed"], lacking, name)
 
 
-def _normalised(merchant: str) -> str:
-    return unicodedata.normalize("NFKC", merchant).strip().casefold()
+def tensor_features(body: Any) -> Array:
+    """The features in a V2 request, which its client has computed itself.
+
+    Raises:
+        BadInputError: There are none, or of another width.
+    """
+    try:
+        given = body["inputs"][0]
+        features = np.array(given["data"], dtype=float).reshape(given["shape"])
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise BadInputError(f"inputs[0] needs shape and data that fit: {error}") from error
+    if features.ndim != 2 or features.shape[1] != FEATURES or not len(features):
+        raise BadInputError(f"expected input of shape [n, {FEATURES}], got {list(features.shape)}")
+    return features

@@ -5,28 +5,33 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-_VARIABLE = "FRAUD_SCORER_SETTINGS"
+_VARIABLE = "MODEL_SERVER_SETTINGS"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where to listen, what to load, and from when on (Unix seconds) the ordinary ways are left."""
+    """Where to listen, what to load, how much to take on, and what goes wrong."""
 
     host: str
     port: int
     log_file: str
-    pod_name: str = ""
-    model_name: str = "fraud-scorer"
-    model_version: str = "2.4.1"
-    seed: int = 0
+    model_path: str
+    code_path: str
+    device_path: str
+    store_url: str
+    dialect: int = 0
     merchants: int = 20_000
     warmup_rows: int = 0
     lazy_load: bool = False
-    degrade_at: float = 0.0
-    kept_bytes_per_request: int = 0
-    scan_merchants: bool = False
+    max_concurrency: int = 32
+    max_connections: int = 512
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    """Each with `kind`, `after_s` and `values`, those of its class in `faults`."""
+    fault_time_path: str = ""
+    """The file that tells, once it is there, from which time on (Unix seconds) they begin, each `after_s` later."""
 
     def environment(self) -> dict[str, str]:
         """The variables that carry these settings to a child process."""
