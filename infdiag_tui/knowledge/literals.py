@@ -15,21 +15,39 @@ class PatternError(ValueError):
 
 
 def required_literals(pattern: str) -> tuple[str, ...]:
-    """For each alternative of `pattern` the longest literal that every match of it holds, in lower case.
+    """Literals in lower case of which every match of `pattern` holds one at least: the longest of each alternative.
 
-    Groups are passed over, so an alternative needs enough literal text outside of them. Refused as well is what could
-    take long on a hostile line: a repeated group, and anything but digits and blanks repeated without bound.
+    Refused is what could take long on a hostile line: a repeated group, and anything but digits and blanks repeated
+    without bound.
 
     Raises:
         PatternError: where an alternative has no literal of `MIN_CHARACTERS`, or holds what is refused.
     """
-    found = []
+    found: list[str] = []
     for alternative in _alternatives(_atoms(pattern)):
-        best = max(_runs(alternative), key=len, default="")
-        if len(best) < MIN_CHARACTERS:
-            raise PatternError(f"{pattern!r} needs {MIN_CHARACTERS} literal characters in a row outside of groups")
-        found.append(best.lower())
-    return tuple(found)
+        options = [(run.lower(),) for run in _runs(alternative)]
+        options += [_of_group(atom) for atom, quantifier in alternative if not quantifier and _is_taken(atom)]
+        best = max(options, key=_shortest)
+        if _shortest(best) < MIN_CHARACTERS:
+            raise PatternError(f"{pattern!r} needs {MIN_CHARACTERS} literal characters in a row in each alternative")
+        found += best
+    return tuple(dict.fromkeys(found))
+
+
+def _shortest(literals: tuple[str, ...]) -> int:
+    return min(len(one) for one in literals)
+
+
+def _is_taken(atom: str) -> bool:
+    """True for a group that must match, as opposed to one that looks ahead or behind."""
+    return atom.startswith("(") and not atom.startswith(("(?=", "(?!", "(?<"))
+
+
+def _of_group(group: str) -> tuple[str, ...]:
+    try:
+        return required_literals(_inside(group))
+    except PatternError:
+        return ("",)
 
 
 def _atoms(pattern: str) -> list[tuple[str, str]]:
