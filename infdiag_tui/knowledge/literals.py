@@ -25,9 +25,10 @@ def required_literals(pattern: str) -> tuple[str, ...]:
     """
     found: list[str] = []
     for alternative in _alternatives(_atoms(pattern)):
-        options = [(run.lower(),) for run in _runs(alternative)]
-        options += [_of_group(atom) for atom, quantifier in alternative if not quantifier and _is_taken(atom)]
-        best = max(options, key=_shortest)
+        best: tuple[str, ...] = (max(_runs(alternative), key=len).lower(),)
+        if _shortest(best) < MIN_CHARACTERS:
+            groups = [_of_group(atom) for atom, quantifier in alternative if not quantifier and _is_taken(atom)]
+            best = max(groups, key=_shortest, default=best)
         if _shortest(best) < MIN_CHARACTERS:
             raise PatternError(f"{pattern!r} needs {MIN_CHARACTERS} literal characters in a row in each alternative")
         found += best

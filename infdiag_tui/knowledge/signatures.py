@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from infdiag_tui.knowledge.causes import Cause, Entry
-from infdiag_tui.knowledge.literals import required_literals
 
+GENERIC = "generic"
 FAMILIES = (
     "cuda-driver",
     "nccl",
@@ -34,9 +34,9 @@ FAMILIES = (
     "kubernetes",
     "proxies",
     "data-and-version",
-    "generic",
+    GENERIC,
 )
-"""The files, by what writes the lines; `generic` holds wordings that many programs share, at lower weights."""
+"""The files, by what writes the lines; the last holds wordings that many programs share, at lower weights."""
 
 FLAGS = re.IGNORECASE | re.ASCII
 """Case is what loggers change most. ASCII: so that lower-casing a line loses no match (`ſ` is an `s` otherwise)."""
@@ -54,7 +54,8 @@ class SpokenFor(Entry):
 class Signature(Entry):
     """One known line.
 
-    `pattern` is matched without regard to case on the stable core of the line. `role`: whether the line names a cause,
+    `pattern` is matched without regard to case on the stable core of the line, and must be such that
+    `literals.required_literals` takes it. `role`: whether the line names a cause,
     only echoes one (a dead engine, a dead worker), or tells what was going on; only the first speaks for causes.
     `severity` is the line's own, whatever level it was logged at: `ok` is worth telling and no finding. `at_least` is
     how many lines it takes: one of a kind that also comes in good times says nothing. `versions` names what writes it.
@@ -72,13 +73,6 @@ class Signature(Entry):
     positive: tuple[str, ...] = Field(min_length=1)
     negative: tuple[str, ...] = Field(min_length=1)
 
-    @field_validator("pattern")
-    @classmethod
-    def _is_sound(cls, pattern: str) -> str:
-        re.compile(pattern, FLAGS)
-        required_literals(pattern)
-        return pattern
-
     @model_validator(mode="after")
     def _speaks_by_role(self) -> Signature:
         if (self.role == "cause") != bool(self.causes):
@@ -86,11 +80,6 @@ class Signature(Entry):
         if self.causes and self.severity == "ok":
             raise ValueError("a line that is 'ok' is no evidence for a cause")
         return self
-
-    @property
-    def literals(self) -> tuple[str, ...]:
-        """In lower case: every match holds one of them."""
-        return required_literals(self.pattern)
 
 
 @cache
@@ -122,7 +111,7 @@ def signature_weights() -> Mapping[str, tuple[tuple[str, float, bool, str], ...]
 
 
 def signature_problems(
-    found: Mapping[str, Signature], causes: Mapping[str, Cause], checks: Iterable[str] | Collection[str]
+    found: Mapping[str, Signature], causes: Mapping[str, Cause], checks: Iterable[str]
 ) -> list[str]:
     """A sentence for each reference of `found` that leads nowhere."""
     known = frozenset(checks)
