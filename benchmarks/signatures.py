@@ -30,7 +30,9 @@ _ORDINARY = (
 def measure() -> list[str]:
     """Table rows of this machine."""
     known = Matcher(families())
-    header = f"### Log signatures ({len(signatures())} patterns, lines of about 120 characters, one core; goal 50,000/s)"
+    header = (
+        f"### Log signatures ({len(signatures())} patterns, lines of about 120 characters, one core; goal 50,000/s)"
+    )
     rows = ["| lines with a signature | lines per second |", "|---|---|"]
     rows += [f"| {share:.0%} | {per_second(known, share):,.0f} |" for share in SHARES]
     return [header, "", *rows]

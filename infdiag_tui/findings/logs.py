@@ -50,7 +50,9 @@ def _stood_before(line: LogLine, snapshot: Snapshot) -> bool:
 
 def _recent(recent: Sequence[LogLine], snapshot: Snapshot, thresholds: Thresholds) -> Evidence:
     # Lines of the backlog reach back beyond the start, and with them the time that is known of.
-    known_from = min((snapshot.incident.started_at, *(line.happened_at(snapshot.incident.started_at) for line in recent)))
+    known_from = min(
+        (snapshot.incident.started_at, *(line.happened_at(snapshot.incident.started_at) for line in recent))
+    )
     window_s = min(WINDOW_S, max(1.0, snapshot.at - known_from))
     per_minute = len(recent) / window_s * 60
     kept_all = len(recent) < len(snapshot.logs.errors) or not snapshot.logs.first_error_seq

@@ -110,9 +110,7 @@ def signature_weights() -> Mapping[str, tuple[tuple[str, float, bool, str], ...]
     }
 
 
-def signature_problems(
-    found: Mapping[str, Signature], causes: Mapping[str, Cause], checks: Iterable[str]
-) -> list[str]:
+def signature_problems(found: Mapping[str, Signature], causes: Mapping[str, Cause], checks: Iterable[str]) -> list[str]:
     """A sentence for each reference of `found` that leads nowhere."""
     known = frozenset(checks)
     said = []
