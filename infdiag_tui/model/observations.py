@@ -12,7 +12,6 @@ from infdiag_tui.model.latency import Reply
 from infdiag_tui.model.log_headline import exception_line, first_line
 from infdiag_tui.model.machine import GpuDevice, HostState, ProcessState
 
-
 BACKLOG_S = 10.0
 """What arrives this soon after the start may have stood in the log before."""
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from infdiag_tui.clock import utc_text
 from infdiag_tui.diagnosis import diagnose
-from infdiag_tui.findings.assess import assess
 from infdiag_tui.knowledge.causes import causes
 from infdiag_tui.knowledge.signatures import signature_weights
 from infdiag_tui.model import Evidence, SignatureSeen, SourceHealth, SourceState, Verdict
-from tests.findings.scenes import NOW, one, scene
+from tests.findings.scenes import NOW, of, one, scene
 
 OOM = SignatureSeen("torch-cuda-out-of-memory", 12, NOW - 300, NOW - 20, "CUDA out of memory.", "prod/m-1/server")
 STARTED = NOW - 3600
 
 
-def evidence(seen: SignatureSeen, **fields: object) -> Evidence:
+def evidence(seen: SignatureSeen, **fields: Any) -> Evidence:
     return one(scene(signatures=(seen,), **fields), "logs.signature")
 
 
@@ -64,7 +64,7 @@ def test_an_event_is_the_cluster_s_and_keeps_its_verdict_when_that_falls_silent(
 
 
 def test_a_signature_that_is_not_known_is_no_evidence() -> None:
-    assert not [e for e in assess(scene(signatures=(dataclasses.replace(OOM, id="gone"),)), *_limits()) if e.subject]
+    assert not of(scene(signatures=(dataclasses.replace(OOM, id="gone"),)), "logs.signature")
 
 
 def test_a_decisive_line_confirms_its_cause() -> None:
@@ -80,9 +80,3 @@ def test_a_line_that_only_echoes_a_cause_moves_none() -> None:
     echoed = diagnose((dead,), causes(), "oom", signatures=signature_weights())
     assert [h.cause for h in echoed.hypotheses] == [h.cause for h in quiet.hypotheses]
     assert not any(h.status == "confirmed" for h in echoed.hypotheses)
-
-
-def _limits() -> tuple[object, ...]:
-    from infdiag_tui.config import Thresholds
-
-    return Thresholds(), None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -124,9 +125,9 @@ def test_the_case_of_a_line_does_not_matter() -> None:
     st.sampled_from([str, str.upper, str.lower]),
 )
 def test_the_scan_for_literals_loses_nothing(
-    example_: tuple[str, str], before: str, after: str, cased: type[str]
+    found: tuple[str, str], before: str, after: str, cased: Callable[[str], str]
 ) -> None:
-    line = f"{before}{cased(example_[1])}{after}"
+    line = f"{before}{cased(found[1])}{after}"
     assert matcher().match(line) == matcher().match_all(line)
 
 
@@ -138,7 +139,8 @@ def test_text_like_nothing_is_matched_alike_both_ways(text: str) -> None:
 
 def test_of_a_long_entry_beginning_and_end_are_looked_at() -> None:
     frames = '  File "/srv/app.py", line 1, in predict\n' * 2_000
-    text = f"Traceback (most recent call last):\n{frames}torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
+    last = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
+    text = f"Traceback (most recent call last):\n{frames}{last}"
     assert len(text) > MAX_CHARACTERS
     assert matcher().match(text) == ("torch-cuda-out-of-memory",)
 
