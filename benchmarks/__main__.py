@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import answering, load_agreement, memory, running, start_up
+from benchmarks import answering, load_agreement, memory, running, signatures, start_up
 from infdiag_tui import __version__
 
 BENCHES = {
@@ -22,6 +22,7 @@ BENCHES = {
     "answering": answering,
     "memory": memory,
     "load_agreement": load_agreement,
+    "signatures": signatures,
 }
 RESULTS = Path(__file__).parent / "results.md"
 _SECTION = "\n\n### "

@@ -19,6 +19,8 @@ from infdiag_tui.diagnosis.standing import Standing
 from infdiag_tui.findings import Assessor
 from infdiag_tui.hub.hub import Hub
 from infdiag_tui.knowledge.own import Knowledge, load_knowledge
+from infdiag_tui.knowledge.signature_match import matcher
+from infdiag_tui.knowledge.signatures import signature_weights
 from infdiag_tui.model import Diagnosis, DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
 from infdiag_tui.report.conclusions import inert
 from infdiag_tui.report.draft import Draft, built_in_template
@@ -74,7 +76,7 @@ class Session:
     ) -> None:
         self.target = target
         self._knowledge = knowledge or load_knowledge(None, ())
-        self.hub = Hub(max_log_lines=target.model.logs.max_lines)
+        self.hub = Hub(max_log_lines=target.model.logs.max_lines, opened_at=clock.now())
         self._clock = clock
         self._supervisor = Supervisor(streams, self.hub.put, clock)
         self._info = IncidentInfo(target.model_name, target.symptom, clock.now(), str(folder))
@@ -105,6 +107,8 @@ class Session:
     async def run(self) -> None:
         """Watches until cancelled; the draft is on disk when this returns, however it ends."""
         try:
+            # Read before the first line comes, and not on this loop, which probes and reads.
+            await asyncio.to_thread(matcher)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._supervisor.run(), name="supervisor")
                 group.create_task(self._keep_assessing(), name="assess")
@@ -190,6 +194,7 @@ class Session:
             events=self.hub.events,
             latency=self.hub.latency(now),
             logs=self.hub.logs(),
+            signatures=self.hub.signatures(),
             series=self.hub.series(),
             evidence=self._evidence,
             severity=self._diagnosis.severity,
@@ -336,6 +341,7 @@ class Session:
             self._knowledge.causes,
             self.target.symptom,
             runnable=lambda name: able is None or name in able,
+            signatures=signature_weights(),
         )
         return self._standing.dated(found, self._clock.now())
 

@@ -81,6 +81,31 @@ async def test_what_streams_say_becomes_evidence_and_fills_the_report(tmp_path: 
     await stop(task)
 
 
+class OutOfMemoryLine:
+    """A stream of one line that proves a cause, logged at a level that says nothing."""
+
+    name = "logs:app"
+    stale_after_s = 10.0
+
+    async def observe(self) -> AsyncIterator[Observation]:
+        text = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
+        yield LogLine("app", text, Severity.INFO, received_at=SystemClock().now())
+        await asyncio.Event().wait()
+
+
+async def test_a_known_line_is_weighed_for_the_cause_that_it_names(tmp_path: Path) -> None:
+    one = session(tmp_path, OutOfMemoryLine())
+    task = await running(one)
+    await eventually(lambda: one.snapshot().diagnosis.root_cause is not None)
+    snapshot = one.snapshot()
+    assert [(seen.id, seen.count) for seen in snapshot.signatures] == [("torch-cuda-out-of-memory", 1)]
+    root = snapshot.diagnosis.root_cause
+    assert root is not None
+    assert root.cause == "gpu-memory-exhausted"
+    assert [argument.evidence.subject for argument in root.evidence_for] == ["torch-cuda-out-of-memory"]
+    await stop(task)
+
+
 class EvictedPod:
     """A stream of one pod that its node put out."""
 

@@ -19,6 +19,7 @@ from infdiag_tui.findings import (
     replicas,
     server,
     server_load,
+    signatures,
     stages,
 )
 from infdiag_tui.findings.currency import as_known
@@ -54,6 +55,7 @@ def assess(
         *gpu_load.assess(snapshot),
         *machine.assess(snapshot, thresholds, known),
         *logs.assess(snapshot, thresholds),
+        *signatures.assess(snapshot),
     ]
     found = [as_known(one, snapshot) for one in found]
     return worst_first(found)

@@ -10,8 +10,6 @@ from infdiag_tui.model import Evidence, LogLine, Snapshot, Verdict
 from infdiag_tui.text import one_line
 
 WINDOW_S = 300.0
-BACKLOG_S = 10.0
-"""What arrives this soon after the start may have stood in the log before."""
 EARLIER_S = 3600.0
 """An error within the hour before may belong to this incident; older ones are told of, but are no finding."""
 _QUOTED_CHARACTERS = 160
@@ -47,17 +45,14 @@ def assess(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Evidence]:
 
 
 def _stood_before(line: LogLine, snapshot: Snapshot) -> bool:
-    return _happened_at(line, snapshot) < line.received_at - WINDOW_S
-
-
-def _happened_at(line: LogLine, snapshot: Snapshot) -> float:
-    at_start = line.received_at <= snapshot.incident.started_at + BACKLOG_S
-    return min(line.at, line.received_at) if at_start and line.at is not None else line.received_at
+    return line.happened_at(snapshot.incident.started_at) < line.received_at - WINDOW_S
 
 
 def _recent(recent: Sequence[LogLine], snapshot: Snapshot, thresholds: Thresholds) -> Evidence:
     # Lines of the backlog reach back beyond the start, and with them the time that is known of.
-    known_from = min((snapshot.incident.started_at, *(_happened_at(line, snapshot) for line in recent)))
+    known_from = min(
+        (snapshot.incident.started_at, *(line.happened_at(snapshot.incident.started_at) for line in recent))
+    )
     window_s = min(WINDOW_S, max(1.0, snapshot.at - known_from))
     per_minute = len(recent) / window_s * 60
     kept_all = len(recent) < len(snapshot.logs.errors) or not snapshot.logs.first_error_seq

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from infdiag_tui.hub.log_ring import LogRing
 from infdiag_tui.hub.replies import ReplyLog
 from infdiag_tui.hub.ring import SeriesRing
+from infdiag_tui.hub.signature_count import SignatureCount
 from infdiag_tui.model import (
     ClusterEvent,
     GpuDevice,
@@ -29,6 +30,7 @@ from infdiag_tui.model import (
     Sample,
     SeriesKey,
     SeriesView,
+    SignatureSeen,
 )
 
 MAX_SERIES = 4_000
@@ -75,14 +77,20 @@ class Subscription:
 class Hub:
     """All that was observed in one incident, bounded in memory.
 
+    Args:
+        opened_at: when the incident was opened, to date lines that stood in a log before; default: with the first line.
+
     Attributes:
         counts: how many observations of each type ever came, exact.
     """
 
-    def __init__(self, *, max_log_lines: int = 20_000, series_capacity: int = 720) -> None:
+    def __init__(
+        self, *, max_log_lines: int = 20_000, series_capacity: int = 720, opened_at: float | None = None
+    ) -> None:
         self._series: dict[SeriesKey, SeriesRing] = {}
         self._series_capacity = series_capacity
         self._logs = LogRing(max_log_lines)
+        self._signatures = SignatureCount(opened_at, MAX_EVENTS)
         self._replies: dict[str, ReplyLog] = {}
         self._hosts: dict[str, HostState] = {}
         self._processes: dict[str, ProcessState] = {}
@@ -102,6 +110,7 @@ class Hub:
                 self._ring(key).append(at, value)
             case LogLine():
                 self._logs.append(observation)
+                self._signatures.add(observation)
             case Reply():
                 self._replies.setdefault(observation.target, ReplyLog(observation.target)).add(observation)
             case Pod():
@@ -185,6 +194,10 @@ class Hub:
         """The log tail."""
         return self._logs.view()
 
+    def signatures(self) -> tuple[SignatureSeen, ...]:
+        """The known lines that were seen, the most recent first; counts are exact."""
+        return self._signatures.view()
+
     def log_errors_since(self, at: float) -> list[LogLine]:
         """Error entries received from `at` on."""
         return self._logs.errors_since(at)
@@ -222,6 +235,7 @@ class Hub:
 
     def _put_event(self, event: ClusterEvent) -> None:
         self._events[event.key] = event
+        self._signatures.add_event(event)
         if len(self._events) > MAX_EVENTS:
             oldest = min(self._events.values(), key=_event_time)
             del self._events[oldest.key]

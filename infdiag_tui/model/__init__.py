@@ -23,11 +23,22 @@ from infdiag_tui.model.guidance import CompanionOffer, GuidanceView
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import ErrorKind, LatencyView, LatencyWindow, Phases, Quantile, Reply
 from infdiag_tui.model.machine import ClockReason, GpuDevice, GpuProcess, HostState, ProcessState
-from infdiag_tui.model.observations import Heartbeat, LogLine, Observation, Sample, SeriesKey, Severity, Status
+from infdiag_tui.model.observations import (
+    BACKLOG_S,
+    Heartbeat,
+    LogLine,
+    Observation,
+    Sample,
+    SeriesKey,
+    Severity,
+    SignatureSeen,
+    Status,
+)
 from infdiag_tui.model.series import SeriesView
 from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, Snapshot, StartFailure
 
 __all__ = [
+    "BACKLOG_S",
     "PROBLEM_STATES",
     "Argument",
     "Axis",
@@ -81,6 +92,7 @@ __all__ = [
     "SeriesKey",
     "SeriesView",
     "Severity",
+    "SignatureSeen",
     "Snapshot",
     "SourceHealth",
     "SourceState",

@@ -12,6 +12,9 @@ from infdiag_tui.model.latency import Reply
 from infdiag_tui.model.log_headline import exception_line, first_line
 from infdiag_tui.model.machine import GpuDevice, HostState, ProcessState
 
+BACKLOG_S = 10.0
+"""What arrives this soon after the start may have stood in the log before."""
+
 
 class Severity(StrEnum):
     """Severity of a log line as its own format states it; `UNKNOWN` when it states none."""
@@ -99,6 +102,32 @@ class LogLine:
     def headline(self) -> str:
         """The one line that says most: a traceback's exception, otherwise the first line of the message."""
         return exception_line(self.text) or first_line(self.message)
+
+    def happened_at(self, opened_at: float) -> float:
+        """When it was written, for one who began to read at `opened_at`.
+
+        As a rule that is when it arrived, because the times that logs state are in unknown zones. Only what arrived at
+        the very start, from the end of a log that was there already, is dated by the time it states.
+        """
+        at_start = self.received_at <= opened_at + BACKLOG_S
+        return min(self.at, self.received_at) if at_start and self.at is not None else self.received_at
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureSeen:
+    """How often a known line came, and when: in a log, or as an event of the cluster.
+
+    `count` is exact, whatever has left the ring of lines; `sample` is the newest such line, on one line.
+    """
+
+    id: str
+    count: int
+    first_at: float
+    last_at: float
+    sample: str
+    source: str
+    """Where the newest came from: the log's name, or the pod an event is about."""
+    is_event: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from infdiag_tui.model.guidance import GuidanceView
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import LatencyView
 from infdiag_tui.model.machine import GpuDevice, HostState, ProcessState
-from infdiag_tui.model.observations import LogLine, SeriesKey, Severity
+from infdiag_tui.model.observations import LogLine, SeriesKey, Severity, SignatureSeen
 from infdiag_tui.model.series import SeriesView
 
 
@@ -96,6 +96,8 @@ class Snapshot:
     events: tuple[ClusterEvent, ...] = ()
     latency: tuple[LatencyView, ...] = ()
     logs: LogView = LogView()
+    signatures: tuple[SignatureSeen, ...] = ()
+    """Known lines that were seen in logs and events, the most recent first."""
     series: Mapping[SeriesKey, SeriesView] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     severity: str = ""
