@@ -7,7 +7,7 @@ SCENARIO ?= memory-leak
 PYTEST_ARGS ?= -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers lint format bench screenshots clean
+.PHONY: help demo test test-servers lint format bench bench-diagnosis screenshots clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -34,6 +34,9 @@ format: .venv/dev.stamp ## format the code
 
 bench: .venv/dev.stamp ## measure start-up, CPU, bytes to the terminal, memory and the load check (beside ab and hey)
 	$(BIN)/python -m benchmarks
+
+bench-diagnosis: .venv/dev.stamp ## every scenario of the lab through triage: how often the diagnosis is right
+	$(BIN)/python -m benchmarks.diagnosis
 
 screenshots: .venv/dev.stamp ## make the pictures of the README anew
 	$(BIN)/python -m screenshots

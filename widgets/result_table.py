@@ -39,7 +39,7 @@ def table_lines(title: str, records: Sequence[Mapping[str, Any]], width: int, gl
         min(_WIDEST, width, max([cells(flat(str(name))), *(cells(row[at]) for row in texts)]))
         for at, name in enumerate(names)
     ]
-    rows: list[Line] = [line(Span(f"{title} ({len(records):,})", Tone.STRONG))]
+    rows: list[Line] = [line(Span(clip(f"{title} ({len(records):,})", width), Tone.STRONG))]
     for number, block in enumerate(_blocks(widths, width)):
 
         def row(values: Sequence[str], block: Sequence[int] = block) -> str:

@@ -162,12 +162,14 @@ class Gpus:
         self._open([pod.name for pod in pods])
         for card in self.cards:
             mine = [pod for pod in pods if pod.node == card.host]
-            card.pod = mine[0] if mine else None
             card.step(seconds, {pod.name: self._devices[pod.name] for pod in mine if pod.name in self._devices})
 
     def metrics(self) -> str:
         """The exporter's page."""
         lines: list[str] = []
+        pods = self._pods()
+        for card in self.cards:
+            card.pod = next((pod for pod in pods if pod.node == card.host), None)
         for rows in zip(*(card.figures() for card in self.cards), strict=True):
             name, kind, words, _value = rows[0]
             lines += [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]

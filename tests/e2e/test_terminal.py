@@ -60,7 +60,7 @@ def test_a_narrow_terminal_shows_one_panel_and_tabs(home: Path) -> None:
         screen.press("1")
         screen.wait_for("Machine", "[1 GPU]")
         screen.press("6")
-        screen.wait_for("### Notes", "[6 Report]")
+        screen.wait_for("Timeline and notes:", "[6 Report]")
 
 
 def test_too_small_a_terminal_says_so_until_it_grows(home: Path) -> None:

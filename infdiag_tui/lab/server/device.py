@@ -73,7 +73,8 @@ class Device:
             result = model.predict(features)
             self._run_kernel(started, model.parameters, rows)
         finally:
-            self._file.used_mib = _MODEL_MIB
+            # Given up while this batch ran: nothing of it stays on the card.
+            self._file.used_mib = 0.0 if self.detached else _MODEL_MIB
         return result
 
     def _allocate(self, rows: int) -> None:
