@@ -260,7 +260,7 @@ class Session:
 
     async def _check_unattended(self) -> None:
         await self._unattended.wait()
-        await AutoChecks(self._checks, lambda: self._diagnosis.next_checks).run()
+        await AutoChecks(self._checks, lambda: self._diagnosis.next_checks, self._clock).run()
 
     async def _keep_advising(self) -> None:
         while True:

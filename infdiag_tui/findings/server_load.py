@@ -29,6 +29,8 @@ WAIT_SHARE = 0.5
 ONE_BY_ONE = 1.2
 """Batches up to this mean size are single requests."""
 COULD_BE_BATCHED = 2.0
+MANY_WAIT = 8.0
+"""So many that wait while each is served alone would fill a batch of the usual size."""
 
 CHANGE_BEFORE, CHANGE_AFTER = 6, 4
 CHANGE_READINGS = 12
@@ -129,7 +131,9 @@ def _batch_size(batch: SeriesView, depth: SeriesView) -> Iterator[Evidence]:
     several = len(waiting.values) >= LEAST_READINGS and statistics.median(waiting.values) >= COULD_BE_BATCHED
     single = mean <= ONE_BY_ONE
     if single and several:
-        verdict, text = Verdict.WARN, f"the model takes requests one by one (batches of {mean:.1f}) though several wait"
+        severe = statistics.median(waiting.values) >= MANY_WAIT
+        verdict = Verdict.FAIL if severe else Verdict.WARN
+        text = f"the model takes requests one by one (batches of {mean:.1f}) though several wait"
     elif not single:
         verdict, text = Verdict.OK, f"the model takes requests in batches of {mean:.1f}"
     elif waiting.values:
