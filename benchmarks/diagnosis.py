@@ -29,6 +29,11 @@ SEEDS = (1, 2)
 WATCH_S = 75.0
 GOAL_FIRST = 0.95
 GOAL_MEDIAN_S = 30.0
+_METHOD = """\
+Every scenario of the lab with seeds {seeds}: `infdiag triage --for {watch_s:g}s` is started when the lab is ready, before
+anything is wrong; labs on the machine at a time: {at_once}. It is told the lab's endpoint, cluster, metrics and files,
+never what was planted, and reads nothing else. A scenario with two faults counts as right only when both stand before
+everything else."""
 RESULTS = Path(__file__).parent / "diagnosis.md"
 
 
@@ -156,12 +161,7 @@ def report(outcomes: Sequence[Outcome], seeds: Sequence[int], watch_s: float, at
             "",
             f"infdiag {__version__}, {datetime.now(UTC):%Y-%m-%d}, {where}. Made by `make bench-diagnosis`.",
             "",
-            (
-                f"Every scenario of the lab with seeds {', '.join(map(str, seeds))}: `infdiag triage --for {watch_s:g}s`"
-                f" is started when the lab is ready, before anything is wrong; labs on the machine at a time: {at_once}."
-                " It is told the lab's endpoint, cluster, metrics and files, never what was planted, and reads nothing"
-                " else. A scenario with two faults counts as right only when both stand before everything else."
-            ),
+            _METHOD.format(seeds=", ".join(map(str, seeds)), watch_s=watch_s, at_once=at_once),
             "",
             f"- Right cause first: {first} of {len(sick)} runs ({first / len(sick):.0%}; goal {GOAL_FIRST:.0%})."
             if sick
