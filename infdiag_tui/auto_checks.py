@@ -100,9 +100,13 @@ class AutoChecks:
             await self._runs.drop(before.run_id)
 
     def _next(self) -> str | None:
-        """The best check that is read-only, lacks nothing and was not run yet; else the one that is longest overdue."""
-        able = {one.name for one in self._runs.offered or () if _unattended(one)}
-        name = next((one.check for one in self._ranked() if one.check in able - self._started), None)
+        """A check that is read-only, lacks nothing and was not run yet, the best first; else the one longest overdue.
+
+        Those that would change no ranking come last: the report has a line for what they measure, too.
+        """
+        able = [one.name for one in self._runs.offered or () if _unattended(one)]
+        wanted = [*(one.check for one in self._ranked() if one.check in able), *able]
+        name = next((one for one in wanted if one not in self._started), None)
         if name is None:
             now = self._clock.monotonic()
             due = [(last.due_at, other) for other, last in self._last.items() if last.due_at <= now and other in able]

@@ -120,7 +120,7 @@ async def _crowded_out(facts: Facts) -> None:
     pid = (await facts.lab.replicas())[0].pid
     assert pid is not None
     assert len(os.sched_getaffinity(pid)) == 1
-    assert os.getpriority(os.PRIO_PROCESS, pid) == 10
+    assert os.getpriority(os.PRIO_PROCESS, pid) == 19
 
 
 async def _hot(facts: Facts) -> None:
