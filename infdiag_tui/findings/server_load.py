@@ -23,7 +23,8 @@ GROWTH_CHANCE, GROWTH_CERTAIN = 0.01, 0.001
 GROWTH_FLOOR = 5.0
 """Requests by which a queue must have grown in the window: less comes and goes."""
 STILL = 0.4
-"""The newer half of the window must rise by so much of the whole one's slope."""
+STILL_CHANCE = 0.05
+"""The newer half of the window must rise by so much of the whole one's slope, and by no more than this chance."""
 WAITING = 1.0
 """From one waiting request on, on average, a queue is one."""
 WAIT_SHARE = 0.5
@@ -131,7 +132,8 @@ def _goes_on(window: SeriesView, slope: float) -> bool:
     """Whether the newer half still rises: a queue that settled at a higher level has grown, and grows no more."""
     half = len(window.values) // 2
     later = theil_sen(window.times[half:], window.values[half:])
-    return later is not None and later.slope >= STILL * slope
+    score, chance = mann_kendall(window.values[half:])
+    return later is not None and later.slope >= STILL * slope and score > 0 and chance <= STILL_CHANCE
 
 
 def _batch_size(batch: SeriesView, depth: SeriesView) -> Iterator[Evidence]:
