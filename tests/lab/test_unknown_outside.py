@@ -34,21 +34,16 @@ def read_by_program(path: Path) -> Iterator[str]:
         yield text
         return
     tree = ast.parse(text)
-    told = {
-        id(part)
-        for node in ast.walk(tree)
-        for part in (
-            [keyword.value for keyword in node.keywords if keyword.arg in ("description", "help", "epilog")]
-            if isinstance(node, ast.Call)
-            else [node.value]
-            if isinstance(node, ast.Expr)
-            else []
-        )
-        for part in ast.walk(part)
-    }
+    told = {id(part) for node in ast.walk(tree) for words in _only_told(node) for part in ast.walk(words)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
             yield node.value
+
+
+def _only_told(node: ast.AST) -> list[ast.expr]:
+    if isinstance(node, ast.Call):
+        return [keyword.value for keyword in node.keywords if keyword.arg in ("description", "help", "epilog")]
+    return [node.value] if isinstance(node, ast.Expr) else []
 
 
 def names() -> set[str]:
