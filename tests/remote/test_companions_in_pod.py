@@ -1,4 +1,4 @@
-"""Companions beside the model: found by a command in the lab's container, and offered with the line that leads there."""
+"""Companions beside the model: found by a command in the lab's container, offered with the line that leads there."""
 
 from __future__ import annotations
 
