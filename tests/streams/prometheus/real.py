@@ -64,8 +64,13 @@ class RealPrometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, targets: dict[str, str], *, past: str = "") -> Iterator[RealPrometheus]:
-    """Runs it over `targets` (address: job); `past` is OpenMetrics text with time stamps, there before it starts."""
+def prometheus(
+    folder: Path, targets: dict[str, str], *, past: str = "", labels: dict[str, dict[str, str]] | None = None
+) -> Iterator[RealPrometheus]:
+    """Runs it over `targets` (address: job); `past` is OpenMetrics text with time stamps, there before it starts.
+
+    `labels` are what discovery adds to a job's targets.
+    """
     program = need_tool("prometheus", "prometheus")
     data = folder / "data"
     if past:
@@ -74,7 +79,9 @@ def prometheus(folder: Path, targets: dict[str, str], *, past: str = "") -> Iter
         made = [tool, "tsdb", "create-blocks-from", "openmetrics", str(folder / "past.txt"), str(data)]
         subprocess.run(made, check=True, capture_output=True)
     jobs = "".join(
-        f"  - job_name: {job}\n    static_configs: [{{targets: ['{address}']}}]\n" for address, job in targets.items()
+        f"  - job_name: {job}\n"
+        f"    static_configs: [{{targets: ['{address}'], labels: {json.dumps((labels or {}).get(job, {}))}}}]\n"
+        for address, job in targets.items()
     )
     config = folder / "prometheus.yml"
     config.write_text(f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n{jobs or '  []'}\n")
