@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from infdiag_tui.model import GpuDevice, SeriesKey, Snapshot, SourceState
 from widgets import units
-from widgets.chart import ChartSpec, render_chart, span_of
+from widgets.chart import ChartSpec, render_chart, span_with_history
 from widgets.glyphs import Glyphs
 from widgets.gpu_lines import all_lines, name_of, one_line, some_lines
 from widgets.ink import Line, Span, Tone, beside, clip, line, muted, toned, wrap
@@ -160,7 +160,7 @@ def _chart(view: MachineView, chart: _Chart, width: int, height: int) -> list[Li
     points = view.snapshot.series[chart.key]
     spec = ChartSpec(
         chart.title,
-        span_of(points.times[0] if points.times else None, view.now, CHART_SPAN_S),
+        span_with_history(points, view.now, CHART_SPAN_S),
         view.now,
         text=chart.text,
         high=chart.high,

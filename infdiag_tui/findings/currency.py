@@ -16,13 +16,17 @@ _STREAMS = {
     "dcgm": ("dcgm", "dcgm-cluster", "gpu-source"),
     "prometheus": ("gpu-prometheus", "gpu-source"),
     "nvidia-smi": ("nvidia-smi", "gpu-source"),
+    "server_metrics": ("server_metrics", "server_prometheus"),
 }
-"""Streams that may bring what a provider of GPU figures tells: by itself, or chosen among several."""
+"""Streams that may bring what evidence calls by one name: alone, chosen among several, or one where another fails."""
+_NOTHING = (SourceState.OFF, SourceState.UNAVAILABLE, SourceState.FORBIDDEN)
 
 
 def stream_of(source: str, snapshot: Snapshot) -> str:
     """The name of the stream behind a provider or a source of evidence."""
-    return next((name for name in _STREAMS.get(source, ()) if name in snapshot.sources), source)
+    there = [name for name in _STREAMS.get(source, ()) if name in snapshot.sources]
+    telling = [name for name in there if snapshot.sources[name].state not in _NOTHING]
+    return next(iter((*telling, *there)), source)
 
 
 def _is_lasting(evidence: Evidence) -> bool:

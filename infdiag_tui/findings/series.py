@@ -31,8 +31,8 @@ def recent(view: SeriesView, window_s: float) -> SeriesView:
 
 
 def is_fresh(view: SeriesView, now: float, within_s: float) -> bool:
-    """True while the newest point is not older than `within_s`."""
-    return bool(view.times) and now - view.times[-1] <= within_s
+    """True while the newest point was measured in this incident and is not older than `within_s`."""
+    return view.live and now - view.times[-1] <= within_s
 
 
 def weighted_mean(view: SeriesView, rate: SeriesView, window_s: float) -> Weighted | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -114,6 +114,7 @@ class StreamContext:
 
     `roster` is the model's pods and `cluster` the connection to where they are; the cluster's builder puts them there
     for those that are built after it, None without a cluster. `beside` is None without a way beside the model.
+    `servers_tell` says whether the servers' own metrics are read at present, None where nobody reads them.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -121,3 +122,4 @@ class StreamContext:
     roster: Roster | None = None
     cluster: KubeClient | None = None
     beside: Beside | None = None
+    servers_tell: Callable[[], bool] | None = None

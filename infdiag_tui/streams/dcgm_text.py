@@ -113,11 +113,26 @@ def entities_of(samples: Iterable[tuple[str, Mapping[str, str], float]]) -> list
     return sorted(entities.values(), key=lambda entity: (entity.host, entity.index, entity.mig_profile, entity.uuid))
 
 
-def _add(entities: dict[str, Entity], name: str, labels: Mapping[str, str], value: float) -> None:
+def card_of(labels: Mapping[str, str]) -> str:
+    """What tells one GPU or MIG instance from others; empty for what is neither."""
+    if "gpu" not in labels:
+        return ""
     host, gpu = one_line(labels.get("Hostname", ""), 100), one_line(labels["gpu"], 20)
     uuid = one_line(labels.get("UUID", ""), 100) or f"GPU {gpu} of {host}"
     instance = one_line(labels.get("GPU_I_ID", ""), 20)
-    key = f"{uuid}/{instance}" if instance else uuid
+    return f"{uuid}/{instance}" if instance else uuid
+
+
+def is_blank(value: float) -> bool:
+    """True for DCGM's "not available", and for what is no number."""
+    # NaN fails every comparison.
+    return not -_BLANK < value < _BLANK
+
+
+def _add(entities: dict[str, Entity], name: str, labels: Mapping[str, str], value: float) -> None:
+    host, gpu = one_line(labels.get("Hostname", ""), 100), one_line(labels["gpu"], 20)
+    instance = one_line(labels.get("GPU_I_ID", ""), 20)
+    key = card_of(labels)
     entity = entities.get(key)
     if entity is None:
         entity = entities[key] = Entity(
@@ -131,8 +146,7 @@ def _add(entities: dict[str, Entity], name: str, labels: Mapping[str, str], valu
         )
     if pod := holder(labels):
         entity.pods.add(pod)
-    # NaN fails every comparison and so is left out as well.
-    if -_BLANK < value < _BLANK:
+    if not is_blank(value):
         entity.values.setdefault(name, value)
 
 

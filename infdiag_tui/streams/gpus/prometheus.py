@@ -15,7 +15,8 @@ from infdiag_tui.streams.dcgm_text import PREFIX as DCGM
 from infdiag_tui.streams.gpu_samples import samples
 from infdiag_tui.streams.gpus import amd
 from infdiag_tui.streams.gpus.account import GpuAccount, XidMemory, lost_cards
-from infdiag_tui.streams.prometheus.client import PrometheusClient, quoted, selector
+from infdiag_tui.streams.gpus.cards import Cards
+from infdiag_tui.streams.prometheus.client import PrometheusClient, selector
 from infdiag_tui.streams.prometheus.results import Result, Series
 from infdiag_tui.streams.troubles import Trouble, changes
 from infdiag_tui.text import one_line
@@ -24,15 +25,10 @@ PROVIDER = "prometheus"
 LOOK_BACK_S = 150
 """Raw points of so long are asked for, so that each bears the time of its own scrape: an instant query would give
 values of up to five minutes ago as if they were of now."""
-MAX_NAMED_CARDS = 128
-"""The query names the model's cards where they are known and not more than these."""
 SAME_SCRAPE_S = 1.0
 _NO_XID = 2**31
 """DCGM's blank values lie beyond it."""
 _PATTERN = f"{DCGM}({'|'.join(FIELDS)})|({amd.PREFIX})?({'|'.join(amd.NAMES)})"
-_CARD_LABELS = ("UUID", "serial_number", "gpu_uuid")
-_HOLDS = f"{DCGM}DEV_(FB_USED|GPU_TEMP|SM_CLOCK)|({amd.PREFIX})?gpu_(used_vram|gfx_activity)"
-"""Figures that every card has, by which to find those of the model's pods."""
 
 
 class _Reading(NamedTuple):
@@ -61,8 +57,7 @@ class GpuPrometheusStream:
         self._user_agent = user_agent
         self._account = GpuAccount("Prometheus")
         self._xids = XidMemory()
-        self._cards: dict[str, set[str]] = {}
-        """The model's cards by the label that names them."""
+        self._cards = Cards(settings.gpu_matchers)
         self._told_at: dict[str, float] = {}
 
     async def observe(self) -> AsyncGenerator[Observation, None]:
@@ -76,8 +71,8 @@ class GpuPrometheusStream:
             while True:
                 began = self._clock.monotonic()
                 pods = self._roster.current() if self._roster is not None else {}
-                await self._learn_cards(client, pods)
-                query = selector("", self._settings.gpu_matchers, pattern=_PATTERN, more=self._narrowed())
+                await self._cards.learn(client, pods)
+                query = selector("", self._settings.gpu_matchers, pattern=_PATTERN, more=self._cards.matcher)
                 result = await client.query(f"{query}[{LOOK_BACK_S}s]")
                 devices = self._devices(result, pods)
                 now = self._clock.now()
@@ -88,31 +83,6 @@ class GpuPrometheusStream:
                 for observation in self._news(devices, now):
                     yield observation
                 await asyncio.sleep(max(0.0, self._settings.interval_s - (self._clock.monotonic() - began)))
-
-    async def _learn_cards(self, client: PrometheusClient, pods: Mapping[str, Pod]) -> None:
-        """Asks which cards the model's pods hold. A card stays the model's when its pod has gone."""
-        if not pods:
-            return
-        names = "|".join(sorted({pod.name.replace(".", "\\.") for pod in pods.values()}))
-        spaces = "|".join(sorted({pod.namespace for pod in pods.values()}))
-        for prefix in ("exported_", ""):
-            more = f"{prefix}namespace=~{quoted(spaces)}, {prefix}pod=~{quoted(names)}"
-            held = selector("", self._settings.gpu_matchers, pattern=_HOLDS, more=more)
-            result = await client.query(f"group by ({', '.join(_CARD_LABELS)}) ({held})")
-            for one in result.series:
-                for label in _CARD_LABELS:
-                    if one.labels.get(label):
-                        self._cards.setdefault(label, set()).add(one.labels[label])
-
-    def _narrowed(self) -> str:
-        """The matcher of the model's cards, empty where it would miss some or none are known."""
-        if len(self._cards) != 1:
-            return ""
-        ((label, cards),) = self._cards.items()
-        if len(cards) > MAX_NAMED_CARDS:
-            return ""
-        escaped = "|".join(sorted(card.replace(".", "\\.") for card in cards))
-        return f"{label}=~{quoted(escaped)}"
 
     def _devices(self, result: Result, pods: Mapping[str, Pod]) -> list[GpuDevice]:
         found = read_cards(result.series, self._xids)

@@ -20,12 +20,13 @@ class UnreadableError(ValueError):
 class Series:
     """One time series: its labels and its points as (Unix seconds, value), oldest first.
 
-    Points that are no finite numbers are left out: NaN is what a quantile of nothing gives. A native histogram's
-    points have no value here; ask for a function of it.
+    Points that are no finite numbers are left out: NaN is what a quantile of nothing gives.
     """
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
+    native: tuple[float, float] | None = None
+    """Count and sum of a native histogram, from an instant query."""
 
     @property
     def name(self) -> str:
@@ -71,7 +72,17 @@ def _series(raw: Any) -> Series:
         values = [] if single is None else [single]
     if not isinstance(values, list):
         raise UnreadableError("a series of it has no list of values")
-    return Series({str(name): str(text) for name, text in metric.items()}, _points(values))
+    return Series({str(name): str(text) for name, text in metric.items()}, _points(values), _native(raw))
+
+
+def _native(raw: Mapping[str, Any]) -> tuple[float, float] | None:
+    histogram = raw.get("histogram")
+    if histogram is None:
+        return None
+    try:
+        return float(histogram[1]["count"]), float(histogram[1]["sum"])
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise UnreadableError("a histogram of it has no count and sum") from error
 
 
 def _points(values: list[Any]) -> tuple[tuple[float, float], ...]:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,15 +20,16 @@ from tests.support import eventually_blocking, need_tool
 class Exporter:
     """A metrics page on a thread of its own."""
 
-    def __init__(self, page: str = "") -> None:
+    def __init__(self, page: str | Callable[[], bytes] = "", content_type: str = "text/plain; version=0.0.4") -> None:
         self.page = page
         exporter = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = exporter.page.encode()
+                page = exporter.page
+                body = page.encode() if isinstance(page, str) else page()
                 self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -94,6 +95,7 @@ def prometheus(
         f"--storage.tsdb.path={data}",
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=error",
+        "--enable-feature=native-histograms",
     ]
     running = RealPrometheus(f"http://127.0.0.1:{port}")
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import math
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,15 @@ from infdiag_tui.model import SourceState
 from infdiag_tui.streams.base import SourceError
 from infdiag_tui.streams.http_api import HttpApiError
 from infdiag_tui.streams.prometheus.client import PrometheusClient, quoted, selector
+from infdiag_tui.streams.prometheus.questions import questions
+from infdiag_tui.streams.prometheus.recognise import Whose, look
 from infdiag_tui.streams.prometheus.results import UnreadableError, read_result
 from tests.streams.prometheus.fake import Says, saying
+from tests.streams.prometheus.native import CONTENT_TYPE, family
 from tests.streams.prometheus.real import Exporter, RealPrometheus, prometheus
 from tests.support import eventually_blocking
 
+NATIVE = "vllm:e2e_request_latency_seconds"
 PAGE = """\
 # TYPE jobs gauge
 jobs{queue="a \\"b\\" \\\\ c"} 7
@@ -36,11 +41,25 @@ nothing NaN
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPrometheus]:
-    exporter = Exporter(PAGE)
-    with prometheus(tmp_path_factory.mktemp("prometheus"), {exporter.address: "page"}) as running:
-        eventually_blocking(lambda: running.ask("jobs"), 20)
+    exporter, native = Exporter(PAGE), Exporter(growing_histogram(), CONTENT_TYPE)
+    targets = {exporter.address: "page", native.address: "native"}
+    with prometheus(tmp_path_factory.mktemp("prometheus"), targets) as running:
+        eventually_blocking(lambda: running.ask("jobs") and running.ask(f"rate({NATIVE}[1m])"), 20)
         yield running
     exporter.close()
+    native.close()
+
+
+def growing_histogram() -> Callable[[], bytes]:
+    """A native histogram of a model's latency: of a hundred new requests at each scrape 2 take a second, 98 30 ms."""
+    scrapes = itertools.count(1)
+
+    def page() -> bytes:
+        n = next(scrapes)
+        # Buckets up to 2**(-40/8) = 31 ms and 2**(0/8) = 1 s.
+        return family(NATIVE, {"model_name": "fraud"}, {-40: 98 * n, 0: 2 * n}, n * (98 * 0.03 + 2 * 0.98))
+
+    return page
 
 
 @pytest.fixture
@@ -77,6 +96,22 @@ async def test_a_real_server_answers_queries_and_ranges(real: RealPrometheus) ->
     assert {one.points[-1][1] for one in ranged.series} == {7, 3}
     assert scalar.series[0].points[0][1] == 10
     assert nothing.series[0].points == ()
+
+
+async def test_a_native_histogram_is_recognised_and_its_quantiles_are_computed_there(real: RealPrometheus) -> None:
+    async with client(real.url) as asked:
+        known = await look(asked, Whose({"job": "native"}), "fraud", None)
+        assert known.servers[0].name == "vLLM"
+        assert known.page.natives == {NATIVE}
+        wanted = questions(known.servers, known.page, "fraud", {"job": "native"}, "", known.window_s)
+        answers = {
+            metric: result.series[0].points[0][1]
+            for metric, promql in wanted.items()
+            if (result := await asked.query(promql)).series
+        }
+    assert 28.6 <= answers["server.p50_ms"] <= 31.3
+    assert 917 <= answers["server.p99_ms"] <= 1000
+    assert answers["server.request_ms"] == pytest.approx(10 * (98 * 0.03 + 2 * 0.98), rel=1e-6)
 
 
 async def test_a_query_that_it_does_not_take_is_named_with_its_own_words(real: RealPrometheus) -> None:
