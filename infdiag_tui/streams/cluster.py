@@ -24,6 +24,7 @@ def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
     table = PodTable(context.clock)
     context.roster, context.cluster = table, client
     streams: list[Stream] = [PodsStream(client, settings, context.clock, table)]
-    if settings.logs:
+    # Loki has the same lines: both would tell each of them twice, and so only what was asked for in words is read too.
+    if settings.logs and (config.loki is None or "logs" in settings.model_fields_set):
         streams.append(PodLogsStream(client, table, context.clock, backlog_lines=config.logs.backlog_lines))
     return streams
