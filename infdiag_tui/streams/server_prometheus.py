@@ -11,10 +11,12 @@ from infdiag_tui.model import Heartbeat, History, Observation, Sample, SeriesKey
 from infdiag_tui.servers.adapters import Server, configured
 from infdiag_tui.servers.places import served_model
 from infdiag_tui.streams.base import Stream, StreamContext
-from infdiag_tui.streams.prometheus.client import PrometheusClient
-from infdiag_tui.streams.prometheus.past import Span, figures_before, gpus_before, pods_before
+from infdiag_tui.streams.prometheus.client import PrometheusClient, QueryRefusedError
+from infdiag_tui.streams.prometheus.past import Refused, Span, figures_before, gpus_before, pods_before
 from infdiag_tui.streams.prometheus.questions import QUANTILES, questions
 from infdiag_tui.streams.prometheus.recognise import LEAST_WINDOW_S, Known, Whose, look, pod_matchers, whose
+from infdiag_tui.streams.troubles import Trouble, changes
+from infdiag_tui.text import one_line
 
 NAME = "server_prometheus"
 LOOK_AGAIN_S, LOOK_FOR_CHANGES_S = 30.0, 300.0
@@ -55,6 +57,7 @@ class ServerPrometheusStream:
         self._known: Known | None = None
         self._whose: Whose | None = None
         self._look_at = float("-inf")
+        self._refused: Refused = {}
 
     async def observe(self) -> AsyncGenerator[Observation, None]:
         """Yields until cancelled.
@@ -63,6 +66,7 @@ class ServerPrometheusStream:
             SourceError: the server cannot be asked.
         """
         said: tuple[SourceState, str] | None = None
+        troubles: dict[str, Trouble] = {}
         async with PrometheusClient(self._settings, self._context.user_agent) as client:
             await self._await_pods()
             while True:
@@ -80,6 +84,9 @@ class ServerPrometheusStream:
                 if (status.state, status.reason) != said:
                     said = status.state, status.reason
                     yield status
+                before, troubles = troubles, _not_taken(self._refused)
+                for aspect in changes(before, troubles, self._clock.now()):
+                    yield aspect
                 if told or (self._known is not None and self._known.servers):
                     yield Heartbeat(self._clock.now())
                 if not told:  # perhaps it is no longer scraped
@@ -104,6 +111,7 @@ class ServerPrometheusStream:
             return
         self._whose = mine
         self._known = await look(client, mine, self._model, self._own)
+        self._refused.clear()
         self._look_at = now + (LOOK_FOR_CHANGES_S if self._known.servers else LOOK_AGAIN_S)
 
     def _asked(self) -> dict[str, str]:
@@ -121,12 +129,12 @@ class ServerPrometheusStream:
         window_s = self._known.window_s if self._known is not None else LEAST_WINDOW_S
         # Steps as long as the windows of rates: neighbouring points then share no event.
         span = Span.before(self._clock.now(), length_s, window_s)
-        found = await figures_before(client, span, self._asked())
+        found = await figures_before(client, span, self._asked(), self._refused)
         pods = self._context.roster.current() if self._context.roster is not None else {}
         fine = Span.before(span.end, length_s, GAUGE_STEP_S)
-        found += await gpus_before(client, fine, self._settings.gpu_matchers, pods)
+        found += await gpus_before(client, fine, self._settings.gpu_matchers, pods, self._refused)
         if pods:
-            found += await pods_before(client, fine, pod_matchers(pods), window_s)
+            found += await pods_before(client, fine, pod_matchers(pods), window_s, self._refused)
         return found
 
     async def _present(self, client: PrometheusClient) -> list[Sample]:
@@ -136,7 +144,13 @@ class ServerPrometheusStream:
             asked = {metric: promql for metric, promql in asked.items() if metric in QUANTILES}
         told = []
         for metric, promql in asked.items():
-            result = await client.query(promql)
+            if metric in self._refused:
+                continue
+            try:
+                result = await client.query(promql)
+            except QueryRefusedError as error:
+                self._refused[metric] = error
+                continue
             for one in result.series[:1]:
                 told += [Sample(SeriesKey(metric), value, at) for at, value in one.points[-1:]]
         return told
@@ -158,3 +172,11 @@ class ServerPrometheusStream:
             reason = f"Prometheus has no series of a model server with {where}"
             return Status(SourceState.UNAVAILABLE, now, reason, "correct prometheus.matchers, or let it scrape them")
         return Status(SourceState.LIVE, now, "no request in the last minutes, by Prometheus")
+
+
+def _not_taken(refused: Refused) -> dict[str, Trouble]:
+    if not refused:
+        return {}
+    _, error = min(refused.items())
+    reason = f"{len(refused)} figures cannot be asked for ({', '.join(sorted(refused))}): {error.reason}"
+    return {"queries": Trouble(SourceState.DEGRADED, one_line(reason, 400), error.remedy)}

@@ -42,7 +42,8 @@ class Cards:
         for prefix in ("exported_", ""):
             more = f"{prefix}namespace=~{quoted(spaces)}, {prefix}pod=~{quoted(names)}"
             held = selector("", self._matchers, pattern=_HOLDS, more=more)
-            held = f"present_over_time({held}[{over_s:.0f}s])" if over_s else held
+            # Unlike others of its kind it keeps the metrics' names, without which several would be one series.
+            held = f"last_over_time({held}[{over_s:.0f}s])" if over_s else held
             result = await client.query(f"group by ({', '.join(_LABELS)}) ({held})")
             for one in result.series:
                 for label in _LABELS:

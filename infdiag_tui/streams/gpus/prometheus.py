@@ -25,6 +25,7 @@ PROVIDER = "prometheus"
 LOOK_BACK_S = 150
 """Raw points of so long are asked for, so that each bears the time of its own scrape: an instant query would give
 values of up to five minutes ago as if they were of now."""
+LEARN_S = 60.0
 SAME_SCRAPE_S = 1.0
 _NO_XID = 2**31
 """DCGM's blank values lie beyond it."""
@@ -58,6 +59,8 @@ class GpuPrometheusStream:
         self._account = GpuAccount("Prometheus")
         self._xids = XidMemory()
         self._cards = Cards(settings.gpu_matchers)
+        self._learned_of: frozenset[str] = frozenset()
+        self._learn_at = float("-inf")
         self._told_at: dict[str, float] = {}
 
     async def observe(self) -> AsyncGenerator[Observation, None]:
@@ -71,7 +74,7 @@ class GpuPrometheusStream:
             while True:
                 began = self._clock.monotonic()
                 pods = self._roster.current() if self._roster is not None else {}
-                await self._cards.learn(client, pods)
+                await self._learn(client, pods)
                 query = selector("", self._settings.gpu_matchers, pattern=_PATTERN, more=self._cards.matcher)
                 result = await client.query(f"{query}[{LOOK_BACK_S}s]")
                 devices = self._devices(result, pods)
@@ -83,6 +86,13 @@ class GpuPrometheusStream:
                 for observation in self._news(devices, now):
                     yield observation
                 await asyncio.sleep(max(0.0, self._settings.interval_s - (self._clock.monotonic() - began)))
+
+    async def _learn(self, client: PrometheusClient, pods: Mapping[str, Pod]) -> None:
+        """Asks for the model's cards when its pods have changed, and now and then: a pod gets its card late."""
+        now, keys = self._clock.monotonic(), frozenset(pods)
+        if keys != self._learned_of or now >= self._learn_at:
+            await self._cards.learn(client, pods)
+            self._learned_of, self._learn_at = keys, now + (LEARN_S if self._cards.known else 0.0)
 
     def _devices(self, result: Result, pods: Mapping[str, Pod]) -> list[GpuDevice]:
         found = read_cards(result.series, self._xids)

@@ -24,6 +24,10 @@ _URL_HINT = (
 )
 
 
+class QueryRefusedError(HttpApiError):
+    """The server is there and does not take this one query."""
+
+
 class PrometheusClient:
     """Asks one server; use it as `async with`.
 
@@ -65,13 +69,30 @@ class PrometheusClient:
             "query_range", promql, {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step_s:g}"}
         )
 
+    async def types(self) -> dict[str, str]:
+        """The types of metrics (counter, gauge, histogram) as their exporters state them, by name; empty where untold.
+
+        Raises:
+            SourceError: as `query`.
+        """
+        reply = await self._api.ask("/api/v1/metadata", {"limit_per_metric": "1"})
+        data = reply.get("data")
+        found: dict[str, str] = {}
+        for name, stated in data.items() if isinstance(data, Mapping) else ():
+            kind = (
+                stated[0].get("type") if isinstance(stated, list) and stated and isinstance(stated[0], dict) else None
+            )
+            if isinstance(kind, str):
+                found[name] = kind
+        return found
+
     async def _result(self, what: str, promql: str, parameters: dict[str, str]) -> Result:
         asked = {"query": promql, "timeout": f"{self._timeout_s:g}s", **parameters}
         try:
             reply: dict[str, Any] = await self._api.ask(f"/api/v1/{what}", asked)
         except HttpApiError as error:
             if error.status in (HTTP_BAD_REQUEST, HTTP_UNPROCESSABLE) and error.said:
-                raise HttpApiError(
+                raise QueryRefusedError(
                     f"{self.service.shown} does not take a query: {error.said}",
                     remedy="narrow prometheus.matchers, or shorten prometheus.history; the query: "
                     f"{one_line(clean(promql), 300)}",

@@ -11,7 +11,7 @@ from infdiag_tui.streams.dcgm_text import PREFIX as DCGM
 from infdiag_tui.streams.dcgm_text import card_of, is_blank
 from infdiag_tui.streams.gpus import amd
 from infdiag_tui.streams.gpus.cards import MAX_NAMED_CARDS, Cards
-from infdiag_tui.streams.prometheus.client import PrometheusClient, selector
+from infdiag_tui.streams.prometheus.client import PrometheusClient, QueryRefusedError, selector
 from infdiag_tui.streams.prometheus.results import Series
 
 SOURCE = "Prometheus"
@@ -33,6 +33,10 @@ GPU_FIGURES: Mapping[str, tuple[tuple[str, float], ...]] = {
 """The figures that charts are drawn from, by the series that tell them, the first that a card has, and their factor."""
 
 
+Refused = dict[str, QueryRefusedError]
+"""Queries that the server did not take (too much for it, as a rule), by what they would have told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """The time asked for, Unix seconds, and the step."""
@@ -47,9 +51,21 @@ class Span:
         step_s = max(least_step_s, math.ceil(length_s / MOST_POINTS))
         return cls(now - length_s, now, step_s)
 
+    async def of(self, client: PrometheusClient, promql: str, what: str, refused: Refused) -> tuple[Series, ...]:
+        """An expression's values in this time; none where the server does not take it, which `refused` then holds.
+
+        Raises:
+            SourceError: the server cannot be asked.
+        """
+        try:
+            return (await client.query_range(promql, start=self.start, end=self.end, step_s=self.step_s)).series
+        except QueryRefusedError as error:
+            refused[what] = error
+            return ()
+
 
 async def gpus_before(
-    client: PrometheusClient, span: Span, matchers: Mapping[str, str], pods: Mapping[str, Pod]
+    client: PrometheusClient, span: Span, matchers: Mapping[str, str], pods: Mapping[str, Pod], refused: Refused
 ) -> list[History]:
     """The figures in that time of the cards that these pods hold or held; of all, where labels tell of none.
 
@@ -61,8 +77,7 @@ async def gpus_before(
     names = [name for figure in GPU_FIGURES.values() for name, _ in figure if name.startswith(DCGM)]
     pattern = f"{'|'.join(names)}|({amd.PREFIX})?({'|'.join(amd.NAMES)})"
     asked = selector("", matchers, pattern=pattern, more=cards.matcher)
-    result = await client.query_range(asked, start=span.start, end=span.end, step_s=span.step_s)
-    found = list(_gpu_history(result.series))
+    found = list(_gpu_history(await span.of(client, asked, "GPUs", refused)))
     # A whole fleet's cards would push the model's own series out of the hub.
     return found if len({one.key.entity for one in found}) <= MAX_NAMED_CARDS else []
 
@@ -85,7 +100,9 @@ def _gpu_history(series: Iterable[Series]) -> Iterator[History]:
                     break
 
 
-async def pods_before(client: PrometheusClient, span: Span, pods: str, window_s: float) -> list[History]:
+async def pods_before(
+    client: PrometheusClient, span: Span, pods: str, window_s: float, refused: Refused
+) -> list[History]:
     """Memory, CPU and restarts of the pods that these matchers name, by cAdvisor and kube-state-metrics.
 
     Raises:
@@ -101,15 +118,16 @@ async def pods_before(client: PrometheusClient, span: Span, pods: str, window_s:
     }
     found: list[History] = []
     for metric, promql in asked.items():
-        result = await client.query_range(promql, start=span.start, end=span.end, step_s=span.step_s)
-        for one in result.series:
+        for one in await span.of(client, promql, metric, refused):
             if one.points:
                 key = f"{one.labels.get('namespace', '')}/{one.labels.get('pod', '')}"
                 found.append(_history(SeriesKey(metric, key), one.points))
     return found
 
 
-async def figures_before(client: PrometheusClient, span: Span, asked: Mapping[str, str]) -> list[History]:
+async def figures_before(
+    client: PrometheusClient, span: Span, asked: Mapping[str, str], refused: Refused
+) -> list[History]:
     """What these questions had as answers in that time, for the whole model.
 
     Raises:
@@ -117,8 +135,7 @@ async def figures_before(client: PrometheusClient, span: Span, asked: Mapping[st
     """
     found = []
     for metric, promql in asked.items():
-        result = await client.query_range(promql, start=span.start, end=span.end, step_s=span.step_s)
-        points = _joined(result.series)
+        points = _joined(await span.of(client, promql, metric, refused))
         if points:
             found.append(_history(SeriesKey(metric), points))
     return found

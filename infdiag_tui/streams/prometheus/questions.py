@@ -74,7 +74,7 @@ class _Asker:
         """The selector of a metric, with the labels of `of`, and the model's where its series carry them."""
         carried = {label for sample in self.page.get(name) for label in sample.labels}
         model = {} if of.whole_server else {name: value for name, value in self._model.items() if name in carried}
-        where = [_matcher(label, pattern) for label, pattern in of.where.items()]
+        where = [label_matcher(label, pattern) for label, pattern in of.where.items()]
         more = ", ".join((*where, *([self._more] if self._more else [])))
         return selector(name, {**self._matchers, **of.labels, **model}, more=more)
 
@@ -104,20 +104,32 @@ class _Asker:
         return ""
 
 
-_ALL_BUT = re.compile(r"\(\?!([^()]*)\)\.\*")
+_ALL_BUT = re.compile(r"(\(\?[a-z]+\))?\(\?!(.*)\)\.\*")
+_LOOKS_AROUND = re.compile(r"\(\?<?[!=]")
 
 
-def _matcher(label: str, pattern: str) -> str:
-    """A label's values that match the whole of `pattern`. Go's expressions, and so Prometheus', have no lookahead."""
+def label_matcher(label: str, pattern: str) -> str:
+    """A matcher for a label's values that match the whole of `pattern`; empty where PromQL has none.
+
+    Go's expressions, and so Prometheus', have no lookahead: "none of these" becomes a negative matcher.
+    """
     but = _ALL_BUT.fullmatch(pattern)
-    if but is None:
-        return f"{label}=~{quoted(pattern)}"
-    excluded = (one.removesuffix("$") if one.endswith("$") else f"{one}.*" for one in but[1].split("|"))
-    return f"{label}!~{quoted('|'.join(excluded))}"
+    positive, text = (False, f"{but[1] or ''}(?:{but[2]}).*") if but is not None else (True, pattern)
+    try:
+        re.compile(text)
+    except re.error:  # the parenthesis that was taken off belonged to another group
+        return ""
+    if _LOOKS_AROUND.search(text):
+        return ""
+    return f"{label}{'=~' if positive else '!~'}{quoted(text)}"
+
+
+def _writable(of: Part | Signal) -> bool:
+    return all(label_matcher(label, pattern) for label, pattern in of.where.items())
 
 
 def _of_signals(signals: Sequence[Signal], ask: _Asker) -> Iterator[tuple[str, str]]:
-    by_name: dict[str, Signal] = {signal.name: signal for signal in reversed(signals)}
+    by_name: dict[str, Signal] = {signal.name: signal for signal in reversed(signals) if _writable(signal)}
     requests = by_name.get("requests")
     rate = _counted(requests, ask) if requests is not None else ""
     if rate:
@@ -151,7 +163,7 @@ def _counted(signal: Signal, ask: _Asker) -> str:
 def _of_parts(parts: Sequence[Part], ask: _Asker) -> Iterator[tuple[str, str]]:
     stages: dict[str, list[str]] = {}
     for part in parts:
-        if part.computed or part.gauge or not part.stage:
+        if part.computed or part.gauge or not part.stage or not _writable(part):
             continue
         if mean := ask.mean(part):
             stages.setdefault(part.stage, []).append(f"{UNITS_MS[part.unit]:g} * {mean}")

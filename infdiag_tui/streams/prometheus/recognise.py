@@ -11,6 +11,7 @@ from infdiag_tui.servers.adapters import Server, known_servers
 from infdiag_tui.servers.conventions import recognised
 from infdiag_tui.servers.counters import known_by
 from infdiag_tui.servers.metrics_text import MetricSample, MetricsPage
+from infdiag_tui.streams.base import SourceError
 from infdiag_tui.streams.prometheus.client import PrometheusClient, quoted, selector
 from infdiag_tui.streams.prometheus.questions import KnownPage
 from infdiag_tui.streams.prometheus.results import Series
@@ -80,15 +81,23 @@ async def look(client: PrometheusClient, whose_: Whose, model: str, own: Server 
     """
     series = selector("", whose_.matchers, more=whose_.pods) if whose_.matchers else "{" + whose_.pods + "}"
     found = (await client.query(series)).series
-    page = page_of(found)
-    servers = [*([own] if own is not None else []), *(one for one in known_servers() if known_by(one, page.page))]
-    servers.append(recognised(page.page, model))
+    page = page_of(found, await _types(client) if found else None)
+    known = [server for server in known_servers() if known_by(server, page.page)]
+    servers = [*([own] if own is not None else []), *known, recognised(page.page, model)]
     told = tuple(server for server in servers if server.parts or server.signals)
     window_s = max(LEAST_WINDOW_S, 4 * await _scrape_s(client, series, page.page)) if told else LEAST_WINDOW_S
     return Known(page, told, window_s)
 
 
-def page_of(series: Sequence[Series]) -> KnownPage:
+async def _types(client: PrometheusClient) -> Mapping[str, str]:
+    """What kinds of metrics there are, without which gauges that no table names cannot be told; or nothing."""
+    try:
+        return await client.types()
+    except SourceError:
+        return {}
+
+
+def page_of(series: Sequence[Series], types: Mapping[str, str] | None = None) -> KnownPage:
     """An instant vector as a page; a native histogram stands there with its `_sum` and `_count`."""
     by_name: dict[str, list[MetricSample]] = {}
     natives = set()
@@ -101,7 +110,9 @@ def page_of(series: Sequence[Series]) -> KnownPage:
             by_name.setdefault(one.name, []).append(MetricSample(one.name, labels, one.native[0]))
         elif one.points:
             by_name.setdefault(one.name, []).append(MetricSample(one.name, labels, one.points[-1][1]))
-    return KnownPage(MetricsPage({name: tuple(of) for name, of in by_name.items()}), frozenset(natives))
+    named = {name: tuple(of) for name, of in by_name.items()}
+    stated = {name: kind for name, kind in (types or {}).items() if name in named}
+    return KnownPage(MetricsPage(named, stated), frozenset(natives))
 
 
 async def _scrape_s(client: PrometheusClient, series: str, page: MetricsPage) -> float:

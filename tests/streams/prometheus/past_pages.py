@@ -9,6 +9,8 @@ BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 MODEL = 'model_name="fraud",namespace="ml",pod="scorer-0",app="scorer"'
 CARD = 'gpu="0",UUID="GPU-past",Hostname="node-1",modelName="NVIDIA L4",namespace="ml",pod="scorer-0"'
 
+OTHER_CARD = 'gpu="1",UUID="GPU-other",Hostname="node-1",modelName="NVIDIA L4",namespace="ml",pod="ranker-0"'
+
 
 def hour(end: float, *, onset_s: float, before_s: float = 0.07, after_s: float = 0.35) -> str:
     """vLLM's latency, requests and queue, and one card: slower from `onset_s` before `end` on."""
@@ -52,6 +54,8 @@ def _levels(times: list[float], onset: float) -> Iterator[str]:
         f"vllm:num_requests_waiting{{{MODEL}}}": lambda at: 9 if at >= onset else 1,
         f"DCGM_FI_DEV_GPU_UTIL{{{CARD}}}": lambda at: 97 if at >= onset else 35,
         f"DCGM_FI_DEV_FB_USED{{{CARD}}}": lambda at: 9000,
+        f"DCGM_FI_DEV_GPU_TEMP{{{CARD}}}": lambda at: 60,
+        f"DCGM_FI_DEV_GPU_TEMP{{{OTHER_CARD}}}": lambda at: 30,
         'container_memory_working_set_bytes{namespace="ml",pod="scorer-0",container="server"}': lambda at: 2e9,
         'container_memory_working_set_bytes{namespace="ml",pod="scorer-0",container="proxy"}': lambda at: 1e8,
         'container_memory_working_set_bytes{namespace="ml",pod="other",container="server"}': lambda at: 5e9,

@@ -83,6 +83,7 @@ async def test_the_hour_before_opens_the_series_of_latency_load_gpus_and_pods(pa
         assert set(history(watched, "server.queue_depth").values) == {1, 9}
         assert set(history(watched, "gpu.utilization_percent", "GPU-past").values) == {35, 97}
         assert history(watched, "gpu.memory_used_bytes", "GPU-past").values[0] == 9000 * 2**20
+        assert not [key for key in watched.hub.series() if key.entity == "GPU-other"]
         assert set(history(watched, "pod.memory_bytes", "ml/scorer-0").values) == {2.1e9}
         assert SeriesKey("pod.memory_bytes", "ml/other") not in watched.hub.series()
         assert watched.health.state is SourceState.LIVE
@@ -126,6 +127,17 @@ async def test_labels_that_fit_nothing_and_history_switched_off(past: Past) -> N
     async with watching(stream(past.server.url, history="0", **MINE)) as watched:
         await watched.until(lambda: any(isinstance(one, Sample) for one in watched.told))
         assert not any(isinstance(one, History) for one in watched.told)
+
+
+async def test_a_query_that_is_not_taken_costs_only_what_it_would_have_told(past: Past) -> None:
+    one = stream(past.server.url, **MINE)
+    good = one._asked
+    one._asked = lambda: {**good(), "server.batch_size": "sum("}  # type: ignore[method-assign]
+    async with watching(one) as watched:
+        await watched.until(lambda: watched.health.state is SourceState.DEGRADED)
+        assert "1 figures cannot be asked for (server.batch_size)" in watched.health.reason
+        assert "parse error" in watched.health.reason
+        await watched.until(lambda: history(watched, "server.p99_ms").live)
 
 
 async def test_a_server_that_is_none_is_told_with_the_remedy() -> None:
