@@ -7,7 +7,7 @@ SCENARIO ?= memory-leak
 PYTEST_ARGS ?= -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers lint format bench bench-diagnosis screenshots clean
+.PHONY: help demo test test-servers lint format bench bench-diagnosis examples screenshots clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -37,6 +37,9 @@ bench: .venv/dev.stamp ## measure start-up, CPU, bytes to the terminal, memory a
 
 bench-diagnosis: .venv/dev.stamp ## every scenario of the lab through triage: how often the diagnosis is right
 	$(BIN)/python -m benchmarks.diagnosis
+
+examples: .venv/dev.stamp ## make the example reports in docs/ anew
+	$(BIN)/python -m docs.examples
 
 screenshots: .venv/dev.stamp ## make the pictures of the README anew
 	$(BIN)/python -m screenshots

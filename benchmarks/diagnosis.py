@@ -23,12 +23,17 @@ from typing import Any
 
 from infdiag_tui import __version__
 from infdiag_tui.lab import running
-from infdiag_tui.lab.scenarios import Scenario, all_scenarios
+from infdiag_tui.lab.scenarios import Override, Scenario, all_scenarios
 
 SEEDS = (1, 2)
 WATCH_S = 75.0
 GOAL_FIRST = 0.95
 GOAL_MEDIAN_S = 30.0
+_METHOD = """\
+Every scenario of the lab with seeds {seeds}: `infdiag triage --for {watch_s:g}s` is started when the lab is ready,
+before anything is wrong; labs on the machine at a time: {at_once}. It is told the lab's endpoint, cluster, metrics and
+files, never what was planted, and reads nothing else. A scenario with two faults counts as right only when both stand
+before everything else."""
 RESULTS = Path(__file__).parent / "diagnosis.md"
 
 
@@ -62,10 +67,12 @@ class Outcome:
         return tuple(one for one in self.root_causes if one not in self.planted)
 
 
-async def triaged(scenario: Scenario, seed: int, watch_s: float = WATCH_S) -> Outcome:
+async def triaged(
+    scenario: Scenario, seed: int, watch_s: float = WATCH_S, overrides: Mapping[str, Override] | None = None
+) -> Outcome:
     """One incident from its first second on, seen only through the lab's public interfaces."""
     with tempfile.TemporaryDirectory() as home:
-        async with running(scenario.name, seed=seed) as lab:
+        async with running(scenario.name, seed=seed, overrides=overrides) as lab:
             words = ("triage", "--config", str(lab.config_path), "--for", f"{watch_s:g}s", "--json", "--out", home)
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "infdiag_tui", *words),
@@ -116,13 +123,19 @@ def _after(fault_at: float, moments: Sequence[str | None]) -> float | None:
     return max(datetime.fromisoformat(one).timestamp() - fault_at for one in moments if one is not None)
 
 
-async def all_of(names: Sequence[str], seeds: Sequence[int], at_once: int, watch_s: float = WATCH_S) -> list[Outcome]:
+async def all_of(
+    names: Sequence[str],
+    seeds: Sequence[int],
+    at_once: int,
+    watch_s: float = WATCH_S,
+    overrides: Mapping[str, Override] | None = None,
+) -> list[Outcome]:
     """Every scenario with every seed, so many labs side by side; each is told as soon as it is known."""
     gate = asyncio.Semaphore(at_once)
 
     async def one(name: str, seed: int) -> Outcome:
         async with gate:
-            found = await triaged(all_scenarios()[name], seed, watch_s)
+            found = await triaged(all_scenarios()[name], seed, watch_s, overrides)
             print(_told(found), file=sys.stderr, flush=True)
             return found
 
@@ -156,12 +169,7 @@ def report(outcomes: Sequence[Outcome], seeds: Sequence[int], watch_s: float, at
             "",
             f"infdiag {__version__}, {datetime.now(UTC):%Y-%m-%d}, {where}. Made by `make bench-diagnosis`.",
             "",
-            (
-                f"Every scenario of the lab with seeds {', '.join(map(str, seeds))}: `infdiag triage --for {watch_s:g}s`"
-                f" is started when the lab is ready, before anything is wrong; labs on the machine at a time: {at_once}."
-                " It is told the lab's endpoint, cluster, metrics and files, never what was planted, and reads nothing"
-                " else. A scenario with two faults counts as right only when both stand before everything else."
-            ),
+            _METHOD.format(seeds=", ".join(map(str, seeds)), watch_s=watch_s, at_once=at_once),
             "",
             f"- Right cause first: {first} of {len(sick)} runs ({first / len(sick):.0%}; goal {GOAL_FIRST:.0%})."
             if sick
@@ -214,17 +222,18 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--for", dest="watch_s", type=float, default=WATCH_S, metavar="SECONDS")
     parser.add_argument("--at-once", type=int, default=1, help="labs side by side; more than one per two cores disturb")
+    parser.add_argument("--dialect", type=int, default=0, help="everything in the lab bears other names")
     parser.add_argument("--json", type=Path, help="also write everything here, for a closer look")
     given = parser.parse_args(words)
     names = given.scenario or list(all_scenarios())
     started = time.monotonic()
-    outcomes = asyncio.run(all_of(names, given.seeds, given.at_once, given.watch_s))
+    outcomes = asyncio.run(all_of(names, given.seeds, given.at_once, given.watch_s, {"dialect": given.dialect}))
     text = report(outcomes, given.seeds, given.watch_s, given.at_once)
     print(text)
     print(f"took {(time.monotonic() - started) / 60:.0f} min", file=sys.stderr)
     if given.json:
         given.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=1), encoding="utf-8")
-    if not given.scenario:
+    if not given.scenario and not given.dialect:
         RESULTS.write_text(text, encoding="utf-8")
 
 

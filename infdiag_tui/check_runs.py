@@ -135,6 +135,13 @@ class CheckRuns:
             self._update(run_id, progress=Progress("stopping"))
             task.cancel()
 
+    async def drop(self, run_id: int) -> None:
+        """Forgets an ended run and removes its files: a newer one took its place. Its evidence stays until replaced."""
+        run = self._runs.get(run_id)
+        if run is not None and not run.is_open:
+            del self._runs[run_id]
+            await self._tidy(self._folder / "checks" / f"{run_id:02d}-{run.name}", everything=True)
+
     async def _look(self) -> None:
         picture = self._picture()
         try:

@@ -23,7 +23,8 @@ from infdiag_tui.knowledge.signature_match import matcher
 from infdiag_tui.knowledge.signatures import signature_weights
 from infdiag_tui.model import Diagnosis, DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
 from infdiag_tui.report.conclusions import inert
-from infdiag_tui.report.draft import Draft, built_in_template
+from infdiag_tui.report.draft import Draft
+from infdiag_tui.report.own_template import ReportTemplate, load_template
 from infdiag_tui.report.slots import slot_values
 from infdiag_tui.report.writer import DraftFile
 from infdiag_tui.streams.base import SourceError, Stream
@@ -37,8 +38,8 @@ log = logging.getLogger(__name__)
 ENGINE = "engine"
 """The source name under which the session itself reports: assessing, filling the draft."""
 
-KNOWLEDGE = "knowledge"
-"""The source name under which it tells what of the own knowledge folder was refused."""
+KNOWLEDGE, TEMPLATE = "knowledge", "report template"
+"""The source names under which it tells what of the own files was refused."""
 
 ASSESS_EVERY_S = 0.5
 FILL_EVERY_S = 2.0
@@ -64,6 +65,7 @@ class Session:
         folder: the incident's folder, which exists.
         clock: wall and monotonic time.
         knowledge: the causes to weigh; default: the built-in ones.
+        template: of the report; default: the built-in one.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Session:
         folder: Path,
         clock: Clock,
         knowledge: Knowledge | None = None,
+        template: ReportTemplate | None = None,
     ) -> None:
         self.target = target
         self._knowledge = knowledge or load_knowledge(None, ())
@@ -83,7 +86,8 @@ class Session:
         self._file = DraftFile(folder / "report.md")
         # A thread of its own, which does not keep the program from ending: a write to a dead mount never returns.
         self._saver = SoleThread("infdiag draft", clock.monotonic)
-        self._draft = Draft(built_in_template())
+        self._template = template or load_template(None)
+        self._draft = Draft(self._template.text)
         self._footnotes = True
         self._assessor = Assessor(target.model, target.config.thresholds)
         self._baseline = BaselineFile(baseline_path(target.model_name), clock.monotonic)
@@ -184,7 +188,7 @@ class Session:
             at=now,
             number=self._snapshots,
             incident=self._info,
-            sources={**self._supervisor.health(now), ENGINE: self._own_health(), **self._knowledge_health(now)},
+            sources={**self._supervisor.health(now), ENGINE: self._own_health(), **self._refusals(now)},
             host=self.hub.host,
             processes=self.hub.processes,
             gpus=self.hub.gpus,
@@ -260,7 +264,7 @@ class Session:
 
     async def _check_unattended(self) -> None:
         await self._unattended.wait()
-        await AutoChecks(self._checks, lambda: self._diagnosis.next_checks).run()
+        await AutoChecks(self._checks, lambda: self._diagnosis.next_checks, self._clock).run()
 
     async def _keep_advising(self) -> None:
         while True:
@@ -314,14 +318,16 @@ class Session:
             ENGINE, state, self._info.started_at, self._assessed_at, reason=reason, remedy=remedy, stale_after_s=5.0
         )
 
-    def _knowledge_health(self, now: float) -> dict[str, SourceHealth]:
-        """Why files of the own knowledge folder are not used; empty while there is nothing to tell."""
-        problems = self._knowledge.problems
-        if not problems:
-            return {}
-        more = f" (and {len(problems) - 1} more, in infdiag.log)" if len(problems) > 1 else ""
-        degraded = SourceState.DEGRADED
-        return {KNOWLEDGE: SourceHealth(KNOWLEDGE, degraded, self._info.started_at, now, reason=problems[0] + more)}
+    def _refusals(self, now: float) -> dict[str, SourceHealth]:
+        """Why own files (knowledge, template) are not used; empty while there is nothing to tell."""
+        told: dict[str, SourceHealth] = {}
+        template = (self._template.problem,) if self._template.problem else ()
+        for name, problems in ((KNOWLEDGE, self._knowledge.problems), (TEMPLATE, template)):
+            if problems:
+                more = f" (and {len(problems) - 1} more, in infdiag.log)" if len(problems) > 1 else ""
+                reason = problems[0] + more
+                told[name] = SourceHealth(name, SourceState.DEGRADED, self._info.started_at, now, reason=reason)
+        return told
 
     def _assess(self) -> tuple[Evidence, ...]:
         snapshot = self.snapshot()

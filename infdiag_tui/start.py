@@ -12,6 +12,7 @@ from infdiag_tui.config.load import TargetFlags
 from infdiag_tui.incident import claim, create_folder, log_to, use_folder
 from infdiag_tui.knowledge.own import Knowledge, load_knowledge
 from infdiag_tui.remote.beside import way_for_streams
+from infdiag_tui.report.own_template import ReportTemplate, load_template
 from infdiag_tui.session import Session
 from infdiag_tui.streams.base import StreamContext
 from infdiag_tui.streams.registry import build_streams
@@ -48,7 +49,7 @@ def make_session(
     context.beside = way_for_streams(target, context)
     streams = build_streams(target.model, context)
     folder = incident_folder(target, out)
-    return Session(target, streams, folder, clock, own_knowledge(target))
+    return Session(target, streams, folder, clock, own_knowledge(target), own_template(target))
 
 
 def own_knowledge(target: Target) -> Knowledge:
@@ -58,6 +59,14 @@ def own_knowledge(target: Target) -> Knowledge:
     for problem in knowledge.problems:
         log.warning("%s", problem)
     return knowledge
+
+
+def own_template(target: Target) -> ReportTemplate:
+    """The report's template; why an own one is refused goes to the log as well."""
+    template = load_template(target.config.report_template)
+    if template.problem:
+        log.warning("%s", template.problem)
+    return template
 
 
 def incident_folder(target: Target, out: str | None) -> Path:

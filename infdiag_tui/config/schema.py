@@ -215,6 +215,10 @@ class Config(Section):
         None,
         description="Folder with an own knowledge: causes/*.toml over the built-in causes, guidance/*.md.",
     )
+    report_template: Path | None = Field(
+        None,
+        description="An own Markdown template of the report: every heading and any slots of the built-in one.",
+    )
     skill_pack_roots: tuple[Path, ...] = Field(
         (),
         description="Folders under which skill packs are looked for, as plugins/NAME/plugin.json.",

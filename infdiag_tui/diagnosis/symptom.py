@@ -57,7 +57,7 @@ def _is_objective(one: Evidence) -> bool:
 def _critical(one: Evidence, objective_ms: float | None) -> str:
     value = one.value if isinstance(one.value, float) else None
     if one.id == "latency.reachable":
-        return "the model server cannot be reached"
+        return "no request is answered"
     if one.id == "pods.none_ready":
         return "no replica is ready"
     if one.id in ("latency.error_rate", "server.error_rate") and value is not None and value >= CRITICAL_ERROR_RATE:

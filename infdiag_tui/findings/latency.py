@@ -35,12 +35,15 @@ def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None
         yield from _jitter(view, window, snapshot.at, thresholds)
         yield from _rates(view, window, snapshot.at, thresholds)
     # A probe that has no usable config has asked nobody, which says nothing of the server.
-    asked = any(view.last is not None and not view.last.ok for view in snapshot.latency)
-    if health.state is SourceState.UNAVAILABLE and asked:
+    last = next((view.last for view in snapshot.latency if view.last is not None and not view.last.ok), None)
+    if health.state is SourceState.UNAVAILABLE and last is not None:
+        # A request that was written and never answered did reach somebody.
+        taken = last.error is ErrorKind.TIMEOUT and last.phases.send_ms is not None
+        trouble = "takes requests and answers none" if taken else "cannot be reached"
         yield Evidence(
             id="latency.reachable",
-            statement=f"The model server cannot be reached: {health.reason}",
-            verdict=Verdict.FAIL,
+            statement=f"The model server {trouble}: {health.reason}",
+            verdict=Verdict.WARN if taken else Verdict.FAIL,
             source="latency",
             at=snapshot.at,
             value=False,

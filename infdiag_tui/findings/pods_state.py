@@ -23,7 +23,9 @@ PROBE_WINDOW_S = 300.0
 PROBES_FAIL = 3
 """As many failures as Kubernetes' default failureThreshold, after which it acts."""
 STARTING_S = 60.0
-"""A readiness probe that fails so soon after its container's start is waiting for it, not failing."""
+"""A readiness probe that fails so soon after its container's start is waiting for it, unless it was ready meanwhile."""
+RESTART_S = 1.0
+"""A pod that stops being ready so soon after its container's start does so because of the restart."""
 
 REPLACED_WINDOW_S = 600.0
 REPLACED_LEAST = 2
@@ -128,7 +130,8 @@ def _probes(snapshot: Snapshot) -> Iterator[Evidence]:
             threshold_source="Kubernetes' default failureThreshold",
         )
     health = snapshot.source("pods")
-    if not bad and "no events" not in health.reason:
+    waiting = any(_risen(snapshot, "pod.readiness_failures", pod.key, 0.0) for pod in snapshot.pods)
+    if not bad and not waiting and "no events" not in health.reason:
         yield Evidence(
             "pods.probe_failures",
             f"no probe has failed in {PROBE_WINDOW_S / 60:.0f} min",
@@ -150,8 +153,17 @@ def _about(event: ClusterEvent, pod: Pod) -> bool:
 def _failed_probes(snapshot: Snapshot, pod: Pod) -> float:
     started = max((one.started_at for one in pod.containers if one.started_at is not None), default=0.0)
     liveness = _risen(snapshot, "pod.liveness_failures", pod.key, 0.0)
-    readiness = _risen(snapshot, "pod.readiness_failures", pod.key, started + STARTING_S)
+    readiness = _risen(snapshot, "pod.readiness_failures", pod.key, _ready_first(snapshot, pod, started))
     return liveness + readiness
+
+
+def _ready_first(snapshot: Snapshot, pod: Pod, started: float) -> float:
+    """From when on a failed readiness probe is news: once the pod was ready, else once it had time to become so."""
+    if pod.unready_at is not None and pod.unready_at > started + RESTART_S:
+        return started  # it lost what it had
+    ready = snapshot.series.get(SeriesKey("pod.ready", pod.key), EMPTY)
+    seen = (at for at, value in zip(ready.times, ready.values, strict=True) if value and at > started)
+    return min(next(seen, started + STARTING_S), started + STARTING_S)
 
 
 def _risen(snapshot: Snapshot, metric: str, entity: str, not_before: float) -> float:

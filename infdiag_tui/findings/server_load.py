@@ -22,6 +22,9 @@ GROWTH_READINGS = 8
 GROWTH_CHANCE, GROWTH_CERTAIN = 0.01, 0.001
 GROWTH_FLOOR = 5.0
 """Requests by which a queue must have grown in the window: less comes and goes."""
+STILL = 0.4
+STILL_CHANCE = 0.05
+"""The newer half of the window must rise by so much of the whole one's slope, and by no more than this chance."""
 WAITING = 1.0
 """From one waiting request on, on average, a queue is one."""
 WAIT_SHARE = 0.5
@@ -29,9 +32,13 @@ WAIT_SHARE = 0.5
 ONE_BY_ONE = 1.2
 """Batches up to this mean size are single requests."""
 COULD_BE_BATCHED = 2.0
+MANY_WAIT = 8.0
+"""So many that wait while each is served alone would fill a batch of the usual size."""
 
 CHANGE_BEFORE, CHANGE_AFTER = 6, 4
 CHANGE_READINGS = 12
+FAR_ABOVE = 4.0
+"""A rise so large needs no longer past to be sure of."""
 RATE_FLOOR = 0.5
 """Requests per second: traffic that rises by less is none."""
 
@@ -99,7 +106,7 @@ def _growth(depth: SeriesView) -> Evidence | None:
     span_s = window.times[-1] - window.times[0]
     grown = slope.slope * span_s
     enough = grown >= max(GROWTH_FLOOR, 0.5 * statistics.median(window.values))
-    rises = score > 0 and enough and slope.low > 0
+    rises = score > 0 and enough and slope.low > 0 and _goes_on(window, slope.slope)
     if rises and chance <= GROWTH_CERTAIN:
         verdict = Verdict.FAIL
     else:
@@ -121,6 +128,14 @@ def _growth(depth: SeriesView) -> Evidence | None:
     )
 
 
+def _goes_on(window: SeriesView, slope: float) -> bool:
+    """Whether the newer half still rises: a queue that settled at a higher level has grown, and grows no more."""
+    half = len(window.values) // 2
+    later = theil_sen(window.times[half:], window.values[half:])
+    score, chance = mann_kendall(window.values[half:])
+    return later is not None and later.slope >= STILL * slope and score > 0 and chance <= STILL_CHANCE
+
+
 def _batch_size(batch: SeriesView, depth: SeriesView) -> Iterator[Evidence]:
     sizes, waiting = recent(batch, WINDOW_S), recent(depth, WINDOW_S)
     if len(sizes.values) < LEAST_READINGS:
@@ -129,7 +144,9 @@ def _batch_size(batch: SeriesView, depth: SeriesView) -> Iterator[Evidence]:
     several = len(waiting.values) >= LEAST_READINGS and statistics.median(waiting.values) >= COULD_BE_BATCHED
     single = mean <= ONE_BY_ONE
     if single and several:
-        verdict, text = Verdict.WARN, f"the model takes requests one by one (batches of {mean:.1f}) though several wait"
+        severe = statistics.median(waiting.values) >= MANY_WAIT
+        verdict = Verdict.FAIL if severe else Verdict.WARN
+        text = f"the model takes requests one by one (batches of {mean:.1f}) though several wait"
     elif not single:
         verdict, text = Verdict.OK, f"the model takes requests in batches of {mean:.1f}"
     elif waiting.values:
@@ -176,7 +193,9 @@ def _level(series: SeriesView, id_: str, what: str, floor: float, *, severe: boo
     if change is not None and risen:
         ratio = change.ratio if change.before else newest / floor
         since = series.times[change.index]
-        certain = severe and ratio >= DOUBLED and change.p <= CERTAIN and change.after_low > change.before_high
+        apart = change.after_low > change.before_high
+        surely = change.p <= CERTAIN or ratio >= FAR_ABOVE
+        certain = severe and ratio >= DOUBLED and apart and surely
         verdict = Verdict.FAIL if certain else Verdict.WARN
         text = f"{what} rose to {ratio:.1f} times what it was: {change.after:.1f} against {change.before:.1f}"
     return Evidence(

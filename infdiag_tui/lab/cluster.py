@@ -159,7 +159,7 @@ class _Settings:
     def __call__(self, plan: PodPlan, folder: Path) -> Settings:
         scenario = self._scenario
         late = plan.created_at >= self._fault_at
-        lazily = [fault for fault in scenario.faults if late and "warmup_rows" in fault.values]
+        lazily = [fault for fault in scenario.faults if late and "warmup_s" in fault.values]
         return Settings(
             host=plan.ip,
             port=plan.port,
@@ -170,7 +170,7 @@ class _Settings:
             store_url=self._store_url,
             dialect=scenario.dialect,
             merchants=scenario.merchants,
-            warmup_rows=int(lazily[0].values["warmup_rows"]) if lazily else 0,
+            warmup_s=float(lazily[0].values["warmup_s"]) if lazily else 0.0,
             lazy_load=bool(lazily),
             max_concurrency=scenario.max_concurrency,
             max_connections=scenario.max_connections,

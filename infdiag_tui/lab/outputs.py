@@ -73,6 +73,7 @@ def config(
             "usage_interval_s": 3,
         },
         "gpu": {"nvml": False, "dcgm_url": dcgm_url},
+        "metrics": {"interval_s": 2},
         # The first replica runs on this machine too.
         "host": {"port": server_port},
         **{f"checks.{name}": values for name, values in _checks(names, dataset, repository).items()},

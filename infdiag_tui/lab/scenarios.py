@@ -54,7 +54,7 @@ class Scenario:
     traffic_rps: float = 6.0
     rows_min: int = 1
     rows_max: int = 8
-    fault_after_s: float = 15.0
+    fault_after_s: float = 20.0
     fault_stagger_s: float = 0.0
     memory_limit_bytes: int = 256 * _MIB
     """A replica at rest holds about 70 MiB."""

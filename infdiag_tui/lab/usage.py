@@ -10,6 +10,7 @@ import psutil
 
 from infdiag_tui.lab.dialects import Dialect
 from infdiag_tui.lab.pod import PodRunner
+from infdiag_tui.lab.quota import process_clock
 from infdiag_tui.lab.times import timestamp
 
 Object = dict[str, Any]
@@ -54,12 +55,11 @@ class UsageSampler:
 
     def _used(self, pid: int, since: float, seen: dict[int, tuple[float, float]]) -> _Used | None:
         try:
-            process = psutil.Process(pid)
-            times = process.cpu_times()
-            memory_bytes = process.memory_info().rss
-        except psutil.NoSuchProcess:
+            memory_bytes = psutil.Process(pid).memory_info().rss
+            # In nanoseconds, as a kubelet reads it: /proc/PID/stat counts in ticks of 10 ms.
+            now, cpu_s = time.time(), time.clock_gettime(process_clock(pid))
+        except (psutil.NoSuchProcess, OSError):
             return None
-        now, cpu_s = time.time(), times.user + times.system
         before, cpu_before_s = self._seen.get(pid, (since, 0.0))
         window_s = max(now - before, 0.001)
         seen[pid] = (now, cpu_s)

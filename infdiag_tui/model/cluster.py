@@ -69,6 +69,8 @@ class Pod:
     labels: Mapping[str, str] = field(default_factory=dict)
     ready_at: float | None = None
     """Since when it has been ready; None while it isn't, or where the cluster does not say."""
+    unready_at: float | None = None
+    """Since when it has not been ready; None while it is, or where the cluster does not say."""
     metrics_at: str = ""
     """`:PORT/PATH` of its metrics, by the prometheus.io annotations or a container port named for them; else empty."""
     containers: tuple[Container, ...] = ()

@@ -70,11 +70,11 @@ def root_cause(snapshot: Snapshot, causes: Mapping[str, Cause]) -> dict[str, str
         "component": inert(" and ".join(dict.fromkeys(one.component for one in roots)) or NOT_KNOWN),
         "cause": inert("; ".join(f"{one.title}: {one.reason}" for one in roots) or lead),
         "evidence": inert("; ".join(dict.fromkeys(evidence)) or _findings(snapshot.evidence)),
-        "immediate_fix": inert(_joined(cause.immediate_fix for cause in known) or f"Immediate fix {NOT_KNOWN}"),
-        "long_term_fix": inert(_joined(cause.long_term_fix for cause in known) or f"Long-term fix {NOT_KNOWN}"),
-        "monitoring": _joined(inert(one.metric) for one in prevention) or "[metric]",
-        "alert": _joined(inert(one.condition) for one in prevention) or "[condition]",
-        "test_case": _joined(inert(one.test_case) for one in prevention) or "[scenario]",
+        "immediate_fix": _prose(cause.immediate_fix for cause in known) or f"Immediate fix {NOT_KNOWN}",
+        "long_term_fix": _prose(cause.long_term_fix for cause in known) or f"Long-term fix {NOT_KNOWN}",
+        "monitoring": _prose(one.metric for one in prevention) or "[metric]",
+        "alert": _prose(one.condition for one in prevention) or "[condition]",
+        "test_case": _prose(one.test_case for one in prevention) or "[scenario]",
     }
 
 
@@ -111,5 +111,6 @@ def inert(text: str) -> str:
     return "".join(f"\\{char}" if char in "\\`*_[]<>|#" else char for char in flat)
 
 
-def _joined(parts: Iterable[str]) -> str:
-    return "; ".join(part for part in parts if part)
+def _prose(parts: Iterable[str]) -> str:
+    """What the knowledge says, on one line: it is written in Markdown, with commands as code."""
+    return "; ".join(one_line(part, limit=1000) for part in parts if part)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-_SLOT = re.compile(r"\{([a-z0-9_]+)\}")
+SLOT = re.compile(r"\{([a-z0-9_]+)\}")
+"""What the program fills in."""
 
 
 class Template:
@@ -17,7 +18,7 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self._lines = text.split("\n")
-        self.patterns: dict[int, str] = {number: line for number, line in enumerate(self._lines) if _SLOT.search(line)}
+        self.patterns: dict[int, str] = {number: line for number, line in enumerate(self._lines) if SLOT.search(line)}
 
     def filled(self, values: Mapping[str, str | None]) -> dict[int, str | None]:
         """Each of the program's lines with the slots' values; a slot without a value stands as it is."""
@@ -132,7 +133,7 @@ class Template:
 
 
 def _filled(pattern: str, values: Mapping[str, str | None]) -> str | None:
-    slots = _SLOT.findall(pattern)
+    slots = SLOT.findall(pattern)
     if slots and all(slot in values and values[slot] is None for slot in slots):
         return None
 
@@ -140,7 +141,7 @@ def _filled(pattern: str, values: Mapping[str, str | None]) -> str | None:
         given = values.get(found.group(1), found.group(0))
         return "" if given is None else given
 
-    return _SLOT.sub(value, pattern)
+    return SLOT.sub(value, pattern)
 
 
 def _shared_start(one: str, other: str) -> int:

@@ -21,6 +21,7 @@ from infdiag_tui.model import (
     LatencyWindow,
     LogLine,
     LogView,
+    Phases,
     Pod,
     PodUsage,
     ProcessState,
@@ -123,6 +124,17 @@ def test_an_unreachable_server_is_critical() -> None:
     refused = Reply("http://m/", NOW, NOW, 1.0, error=ErrorKind.CONNECT, error_text="connection refused by m:80")
     view = LatencyView("http://m/", (), refused, refused)
     found = findings(dataclasses.replace(EMPTY, sources={"latency": health}, latency=(view,)))
+    assert severity_of(found.values())[0] == "Critical"
+
+
+def test_a_server_that_takes_requests_and_answers_none_is_not_called_unreachable() -> None:
+    health = SourceHealth("latency", SourceState.UNAVAILABLE, NOW, reason="no reply from m:80 within 5 s")
+    hung = Reply("http://m/", NOW, NOW, 5e3, phases=Phases(send_ms=0.1), error=ErrorKind.TIMEOUT, error_text="no reply")
+    found = findings(
+        dataclasses.replace(EMPTY, sources={"latency": health}, latency=(LatencyView("http://m/", (), hung, hung),))
+    )
+    assert found["latency.reachable"].verdict is Verdict.WARN
+    assert "answers none" in found["latency.reachable"].statement
     assert severity_of(found.values())[0] == "Critical"
 
 

@@ -96,8 +96,17 @@ def test_probes_that_fail_are_counted_within_five_minutes() -> None:
 
 def test_a_readiness_probe_that_fails_while_its_container_starts_is_waiting() -> None:
     young = container(started_at=NOW - 30)
-    assert probes(totals("readiness_failures", 0, 5), containers=(young,)) is Verdict.OK
+    assert probes(totals("readiness_failures", 0, 5), containers=(young,)) is None
     assert probes(totals("liveness_failures", 0, 5), containers=(young,)) is Verdict.FAIL
+
+
+def test_a_young_pod_that_was_ready_and_is_no_more_fails_its_probes() -> None:
+    young = container(started_at=NOW - 30)
+    failing = totals("readiness_failures", 0, 5)
+    assert probes(failing, containers=(young,), ready=False, unready_at=NOW - 20) is Verdict.FAIL
+    assert probes(failing, containers=(young,), ready=False, unready_at=NOW - 30) is None, "the restart's own doing"
+    seen = {("pod.ready", "prod/m-1"): series((1.0, 0.0), every_s=15.0)}
+    assert probes(failing | seen, containers=(young,), ready=False) is Verdict.FAIL
 
 
 def test_the_last_failure_is_quoted() -> None:

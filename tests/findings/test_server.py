@@ -230,3 +230,12 @@ def test_constant_load_never_fires(value: float, readings: int) -> None:
         "server.error_share": series([0.0] * readings),
     }
     assert [each.id for each in found(scene(told)) if each.verdict in BAD] == []
+
+
+def test_a_queue_that_settled_at_a_higher_level_grows_no_more() -> None:
+    rng = np.random.default_rng(5)
+    told = 0
+    for _ in range(100):
+        depth = [*rng.poisson(0.3, 10), *rng.poisson(9, 22)]
+        told += verdict(scene(queue([float(one) for one in depth])), "server.queue_growth") in BAD
+    assert told <= 5

@@ -65,7 +65,7 @@ async def test_a_replaced_pod_loads_its_model_with_its_first_request() -> None:
         "replace_pod_every_s": 60.0,
         "replicas": 1,
         "traffic_rps": 0.0,
-        "warmup_rows": 100,
+        "warmup_s": 0.01,
     }
     async with running("cold-start", overrides=quick) as lab, api_of(lab) as api, aiohttp.ClientSession() as session:
         first = (await lab.replicas())[0]

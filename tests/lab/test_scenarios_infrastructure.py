@@ -120,7 +120,7 @@ async def _crowded_out(facts: Facts) -> None:
     pid = (await facts.lab.replicas())[0].pid
     assert pid is not None
     assert len(os.sched_getaffinity(pid)) == 1
-    assert os.getpriority(os.PRIO_PROCESS, pid) == 10
+    assert os.getpriority(os.PRIO_PROCESS, pid) == 19
 
 
 async def _hot(facts: Facts) -> None:
@@ -269,8 +269,8 @@ PROOFS: dict[str, tuple[Overrides, Proof]] = {
     "gpu-unused": ({}, _on_the_processor),
     "gpu-memory-exhausted": ({}, _no_room_on_the_card),
     "server-unreachable": ({}, _gateway_gone),
-    "cold-start": ({"warmup_rows": 12_000, "replace_pod_every_s": 8.0}, _late_loading),
-    "gc-pauses": ({"heap_objects": 400_000, "collect_every_s": 0.5}, _collecting),
+    "cold-start": ({"warmup_s": 0.5, "replace_pod_every_s": 8.0}, _late_loading),
+    "gc-pauses": ({"pause_s": 0.05, "collect_every_s": 0.5}, _collecting),
     "queueing": ({"surge_rps": 60.0}, _queueing),
     "connection-exhaustion": ({"held": 130}, _connections_used_up),
     "network-slow": ({}, _slow_line),

@@ -215,7 +215,7 @@ PROOFS: dict[str, tuple[Overrides, Proof]] = {
         _both(_infrastructure["dependency-failure"], _infrastructure["memory-leak"]),
     ),
     "skewed-and-pausing": (
-        {"replicas": 3, "heap_objects": 500_000, "collect_every_s": 0.5},
+        {"replicas": 3, "pause_s": 0.05, "collect_every_s": 0.5},
         _both(_older_on_one, _infrastructure["gc-pauses"]),
     ),
 }

@@ -75,8 +75,8 @@ class EvictPods:
 class ReplacePods:
     """The oldest pod is replaced again and again; each new one loads its model only when it is first asked."""
 
-    def __init__(self, fault: Fault, *, replace_pod_every_s: float, warmup_rows: int) -> None:
-        del fault, warmup_rows  # the new pods' settings see to that
+    def __init__(self, fault: Fault, *, replace_pod_every_s: float, warmup_s: float) -> None:
+        del fault, warmup_s  # the new pods' settings see to that
         self._every_s = replace_pod_every_s
 
     async def begin(self, stage: Stage) -> None:

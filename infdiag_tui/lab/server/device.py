@@ -25,6 +25,10 @@ INTERPRETED_PASSES = 300
 """Monte-Carlo passes, which the card runs side by side and a processor one after the other."""
 
 
+INTERPRETED_S = 0.25
+"""For at least so long: a processor that is too fast for that passes over the batch again."""
+
+
 class DeviceError(RuntimeError):
     """The driver's error; its message is the driver's."""
 
@@ -63,7 +67,7 @@ class Device:
             DeviceError: The card has had a fault.
         """
         if self.detached:
-            return model.interpret(features, INTERPRETED_PASSES)
+            return self._interpret(model, features)
         if self.failed:
             raise DeviceError(self._error_text)
         started = time.monotonic()
@@ -76,6 +80,14 @@ class Device:
             # Given up while this batch ran: nothing of it stays on the card.
             self._file.used_mib = 0.0 if self.detached else _MODEL_MIB
         return result
+
+    @staticmethod
+    def _interpret(model: Model, features: Array) -> Array:
+        started = time.monotonic()
+        while True:
+            result = model.interpret(features, INTERPRETED_PASSES)
+            if time.monotonic() - started >= INTERPRETED_S:
+                return result
 
     def _allocate(self, rows: int) -> None:
         wanted_mib = _ROW_MIB * rows

@@ -94,19 +94,22 @@ class Engine:
         model = read_model(path)
         code = import_code(Path(self._settings.code_path))
         table = MerchantTable.of(self._settings.merchants)
-        if self._settings.warmup_rows:
-            self._warm_up(model, self._settings.warmup_rows)
+        if self._settings.warmup_s:
+            self._warm_up(model, started + self._settings.warmup_s)
         took_s = time.perf_counter() - started
         self._metrics.model_load.set(took_s)
         self._log.info(self._dialect.words["loaded"], took_s, model.content["name"], model.version, len(table.names))
         return model, Pipeline(code, table, self._dialect)
 
     @staticmethod
-    def _warm_up(model: Model, rows: int) -> None:
+    def _warm_up(model: Model, until: float) -> None:
+        """Tries one batch shape after the other, as an autotuner does: as long on a fast machine as on a slow one."""
         import numpy as np
 
         width = model.layers[0][0].shape[0]
-        model.interpret(np.random.default_rng(0).random((rows, width)), 1)
+        random = np.random.default_rng(0)
+        while time.perf_counter() < until:
+            model.interpret(random.random((100, width)), 1)
 
     def _reread(self, model_changed: bool, code_changed: bool) -> None:
         if model_changed:

@@ -24,7 +24,7 @@ class Settings:
     store_url: str
     dialect: int = 0
     merchants: int = 20_000
-    warmup_rows: int = 0
+    warmup_s: float = 0.0
     lazy_load: bool = False
     max_concurrency: int = 32
     max_connections: int = 512

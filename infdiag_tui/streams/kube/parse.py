@@ -30,7 +30,7 @@ def parse_pod(raw: _Raw, at: float) -> Pod:
         node=_word(spec, "nodeName"),
         pod_ip=_word(status, "podIP"),
         created_at=unix_s(meta.get("creationTimestamp")),
-        ready=any(_is_ready(c) for c in conditions),
+        ready=any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions),
         deleting=bool(meta.get("deletionTimestamp")),
         reason=_word(status, "reason"),
         message=_message(status),
@@ -38,7 +38,8 @@ def parse_pod(raw: _Raw, at: float) -> Pod:
         owner=_owner(meta),
         conditions=_troubled(conditions),
         labels={_text(key): _text(value) for key, value in _map(meta, "labels").items()},
-        ready_at=_ready_at(conditions),
+        ready_at=_ready_since(conditions, ready=True),
+        unready_at=_ready_since(conditions, ready=False),
         metrics_at=_metrics_at(_map(meta, "annotations"), _list(spec, "containers")),
         containers=tuple(_containers(_list(spec, "containers"), _list(status, "containerStatuses"))),
         init_containers=tuple(_containers(_list(spec, "initContainers"), _list(status, "initContainerStatuses"))),
@@ -122,13 +123,10 @@ def _ports(spec: _Raw) -> tuple[int, ...]:
     return tuple(port for port in found if isinstance(port, int))
 
 
-def _ready_at(conditions: list[_Raw]) -> float | None:
-    times = (unix_s(c.get("lastTransitionTime")) for c in conditions if _is_ready(c))
-    return next(times, None)
-
-
-def _is_ready(condition: _Raw) -> bool:
-    return condition.get("type") == "Ready" and condition.get("status") == "True"
+def _ready_since(conditions: list[_Raw], *, ready: bool) -> float | None:
+    """When the condition Ready became true, or not true; None while it is otherwise."""
+    ours = (c for c in conditions if c.get("type") == "Ready" and (c.get("status") == "True") is ready)
+    return next((unix_s(c.get("lastTransitionTime")) for c in ours), None)
 
 
 def _metrics_at(annotations: _Raw, containers: list[_Raw]) -> str:

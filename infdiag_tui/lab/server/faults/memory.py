@@ -16,6 +16,9 @@ from infdiag_tui.lab.server.parts import Parts
 
 _SAY_EVERY_BYTES = 32 * 1024 * 1024
 _MIB = 1024 * 1024
+_OBJECTS_AT_A_TIME = 200_000
+_MOST_OBJECTS = 4_000_000
+"""About 400 MB."""
 
 
 class KeepExplanations:
@@ -45,28 +48,35 @@ class KeepExplanations:
 class CollectOften:
     """A large graph of small objects stays alive, and the whole heap is collected every so often."""
 
-    def __init__(self, heap_objects: int, collect_every_s: float) -> None:
-        self._objects = heap_objects
+    def __init__(self, pause_s: float, collect_every_s: float) -> None:
+        self._pause_s = pause_s
         self._every_s = collect_every_s
 
     def begin(self, parts: Parts) -> None:
-        """Builds the graph, then collects for ever on a thread of its own."""
+        """Builds the graph, as large as this machine needs for such a pause, then collects for ever on a thread."""
         del parts
-        draw = random.Random(0)
-        gc.disable()  # no collections while it is built
-        graph: list[list[Any]] = [[None] for _ in range(self._objects)]
-        order = list(range(self._objects))
-        draw.shuffle(order)
-        # Neighbours far apart in memory, as after hours of service: the collector misses every cache.
-        for node, neighbour in zip(graph, order, strict=True):
-            node[0] = graph[neighbour]
-        gc.enable()
-        threading.Thread(target=self._collect, args=(graph,), daemon=True).start()
+        threading.Thread(target=self._collect, daemon=True).start()
 
-    def _collect(self, graph: list[list[Any]]) -> None:
-        while graph:
-            time.sleep(self._every_s)
+    def _collect(self) -> None:
+        draw = random.Random(0)
+        graph: list[list[Any]] = []
+        while True:
+            started = time.perf_counter()
             gc.collect()
+            if time.perf_counter() - started < self._pause_s and len(graph) < _MOST_OBJECTS:
+                self._grow(graph, draw)
+            else:
+                time.sleep(self._every_s)
+
+    @staticmethod
+    def _grow(graph: list[list[Any]], draw: random.Random) -> None:
+        gc.disable()  # no collections while it is built
+        graph.extend([None] for _ in range(_OBJECTS_AT_A_TIME))
+        # Neighbours far apart in memory, as after hours of service: the collector misses every cache.
+        for node in graph[-_OBJECTS_AT_A_TIME:]:
+            node[0] = graph[draw.randrange(len(graph))]
+        gc.enable()
+        time.sleep(0.01)  # requests come in between
 
 
 class ProfileInputs:

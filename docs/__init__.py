@@ -1,0 +1,1 @@
+"""Documents, and the program that makes those of them that are made."""

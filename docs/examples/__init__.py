@@ -1,0 +1,1 @@
+"""Reports of incidents as the program writes them."""
