@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -63,6 +64,23 @@ class Roster(Protocol):
     async def changed(self) -> None:
         """Returns after the next change."""
         ...
+
+
+POD_WAIT_S = 5.0
+"""How long a stream that is about the model's pods waits for them to be known."""
+
+
+async def await_pods(roster: Roster | None, timeout_s: float = POD_WAIT_S) -> Mapping[str, Pod]:
+    """The model's pods, once some are known or that time is over; none without a cluster."""
+    if roster is None:
+        return {}
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not roster.current():
+                await roster.changed()
+    except TimeoutError:
+        pass
+    return roster.current()
 
 
 class BesidePlace(Protocol):

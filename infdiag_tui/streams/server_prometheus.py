@@ -10,7 +10,7 @@ from infdiag_tui.config import ModelConfig, Prometheus
 from infdiag_tui.model import Heartbeat, History, Observation, Sample, SeriesKey, SourceState, Status
 from infdiag_tui.servers.adapters import Server, configured
 from infdiag_tui.servers.places import served_model
-from infdiag_tui.streams.base import Stream, StreamContext
+from infdiag_tui.streams.base import Stream, StreamContext, await_pods
 from infdiag_tui.streams.prometheus.client import PrometheusClient, QueryRefusedError
 from infdiag_tui.streams.prometheus.past import Refused, Span, figures_before, gpus_before, pods_before
 from infdiag_tui.streams.prometheus.questions import QUANTILES, questions
@@ -22,8 +22,6 @@ NAME = "server_prometheus"
 LOOK_AGAIN_S, LOOK_FOR_CHANGES_S = 30.0, 300.0
 """How often the model's series are looked for: while there are none, and to see what a new version tells."""
 GAUGE_STEP_S = 15.0
-POD_WAIT_S = 5.0
-"""How long the pods may take to be known before the history is asked for without them."""
 
 
 def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
@@ -68,7 +66,8 @@ class ServerPrometheusStream:
         said: tuple[SourceState, str] | None = None
         troubles: dict[str, Trouble] = {}
         async with PrometheusClient(self._settings, self._context.user_agent) as client:
-            await self._await_pods()
+            if not self._told_past:  # the pods may be all that tells the model's series from others'
+                await await_pods(self._context.roster)
             while True:
                 began = self._clock.monotonic()
                 pods = self._context.roster.current() if self._context.roster is not None else {}
@@ -92,18 +91,6 @@ class ServerPrometheusStream:
                 if not told:  # perhaps it is no longer scraped
                     self._look_at = min(self._look_at, self._clock.monotonic() + LOOK_AGAIN_S)
                 await asyncio.sleep(max(0.0, self._settings.interval_s - (self._clock.monotonic() - began)))
-
-    async def _await_pods(self) -> None:
-        """Waits a moment for the model's pods, which may be all that tells its series from others'."""
-        roster = self._context.roster
-        if self._told_past or roster is None:
-            return
-        try:
-            async with asyncio.timeout(POD_WAIT_S):
-                while not roster.current():
-                    await roster.changed()
-        except TimeoutError:
-            return
 
     async def _look(self, client: PrometheusClient, mine: Whose) -> None:
         now = self._clock.monotonic()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from infdiag_tui.model import GpuDevice, Pod, SourceState
+from infdiag_tui.streams.base import SourceError
 from infdiag_tui.streams.troubles import Trouble
 
 XID_GAP_S = 60.0
@@ -70,13 +71,23 @@ class GpuAccount:
         return sorted(told.values(), key=lambda gpu: (gpu.host, gpu.index, gpu.mig_profile, gpu.uuid))
 
     def of_model(self, devices: Sequence[GpuDevice], pods: Mapping[str, Pod]) -> list[GpuDevice]:
-        """Those that the model's pods hold, or held: all of `devices` while no pod of the model is seen on any.
+        """Those that the model's pods hold, or held; else those of their nodes; else, where no node fits, all.
 
         A card stays the model's when its pod is gone, which is when one wants to see it.
         """
         self._mine |= {gpu.uuid for gpu in devices if any(pod in pods for pod in gpu.pod.split(", "))}
         chosen = [gpu for gpu in devices if gpu.uuid in self._mine]
-        return chosen or list(devices)
+        nodes = {pod.node for pod in pods.values() if pod.node}
+        return chosen or [gpu for gpu in devices if gpu.host in nodes] or list(devices)
+
+
+def no_pods_yet() -> SourceError:
+    """Why nothing can be told while the model's pods are not known: any card of the cluster may be somebody else's."""
+    return SourceError(
+        "no pod of the model is known, and so not which GPUs are its own",
+        remedy="see the pods source",
+        state=SourceState.OFF,
+    )
 
 
 def lost_cards(devices: Iterable[GpuDevice]) -> dict[str, Trouble]:

@@ -54,6 +54,8 @@ class ChosenGpuStream:
         self._returned_at = float("-inf")
         self._failures: dict[int, SourceError] = {}
         self._aspects: set[str] = set()
+        self._bars: dict[int, tuple[SourceError, float]] = {}
+        """Sources that asked for a pause when they failed: their failure, and until when (monotonic)."""
 
     async def observe(self) -> AsyncGenerator[Observation, None]:
         """Yields until cancelled.
@@ -69,6 +71,8 @@ class ChosenGpuStream:
             if self._active:
                 trial = asyncio.create_task(self._better(self._active), name="trial of a better GPU source")
             try:
+                if (barred := self._barred(self._active)) is not None:
+                    raise barred
                 async with aclosing(self._told(self._active, trial)) as told:
                     async for observation in told:
                         yield observation
@@ -94,7 +98,7 @@ class ChosenGpuStream:
         """
         settled = self._clock.monotonic() - self._returned_at > SETTLED_S
         self._trial_wait_s = self._trial_every_s if settled else min(TRIAL_MOST_S, 2 * self._trial_wait_s)
-        self._failures[self._active] = error
+        self._note(self._active, error)
         if self._active + 1 < len(self._candidates):
             self._active += 1
             return
@@ -108,6 +112,16 @@ class ChosenGpuStream:
             state=worst.state,
             retry_after_s=min(waits) if len(waits) == len(self._failures) else None,
         ) from error
+
+    def _note(self, index: int, error: SourceError) -> None:
+        self._failures[index] = error
+        if error.retry_after_s is not None and self._barred(index) is None:
+            self._bars[index] = error, self._clock.monotonic() + error.retry_after_s
+
+    def _barred(self, index: int) -> SourceError | None:
+        """Why a source is not to be tried yet: looking for an exporter costs an API server that others use as well."""
+        error, until = self._bars.get(index, (None, 0.0))
+        return error if self._clock.monotonic() < until else None
 
     async def _told(self, index: int, trial: asyncio.Task[int] | None) -> AsyncGenerator[Observation, None]:
         """What a source tells, after its name; ends when `trial` has found a better one.
@@ -168,11 +182,13 @@ class ChosenGpuStream:
         while True:
             await asyncio.sleep(self._trial_wait_s)
             for index in range(below):
+                if self._barred(index) is not None:
+                    continue
                 try:
                     async with asyncio.timeout(GOOD_READINGS * self._candidates[index].stream.stale_after_s):
                         await self._reads(index)
                 except SourceError as error:
-                    self._failures[index] = error
+                    self._note(index, error)
                 except TimeoutError:
                     continue
                 else:

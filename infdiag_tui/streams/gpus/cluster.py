@@ -10,10 +10,10 @@ from typing import Any
 
 from infdiag_tui.clock import Clock
 from infdiag_tui.model import GpuDevice, Heartbeat, Observation, SourceState
-from infdiag_tui.streams.base import Roster, SourceError
+from infdiag_tui.streams.base import POD_WAIT_S, Roster, SourceError, await_pods
 from infdiag_tui.streams.dcgm_text import dcgm_devices, parse
 from infdiag_tui.streams.gpu_samples import samples
-from infdiag_tui.streams.gpus.account import GpuAccount, XidMemory, lost_cards
+from infdiag_tui.streams.gpus.account import GpuAccount, XidMemory, lost_cards, no_pods_yet
 from infdiag_tui.streams.kube.client import Access, ApiError, KubeClient
 from infdiag_tui.streams.kube.errors import HTTP_FORBIDDEN, HTTP_NOT_FOUND
 from infdiag_tui.streams.troubles import Trouble, changes
@@ -63,6 +63,7 @@ class GpuClusterStream:
         roster: the model's pods.
         clock: wall and monotonic time.
         interval_s: between two readings.
+        pod_wait_s: how long the pods may take to be known.
         asked_for: whether the config asks for it, so that finding none is a fault.
     """
 
@@ -71,12 +72,20 @@ class GpuClusterStream:
     stale_after_s = 30.0
 
     def __init__(
-        self, client: KubeClient, roster: Roster, clock: Clock, *, interval_s: float = INTERVAL_S, asked_for: bool
+        self,
+        client: KubeClient,
+        roster: Roster,
+        clock: Clock,
+        *,
+        interval_s: float = INTERVAL_S,
+        pod_wait_s: float = POD_WAIT_S,
+        asked_for: bool,
     ) -> None:
         self._client = client
         self._roster = roster
         self._clock = clock
         self._interval_s = interval_s
+        self._pod_wait_s = pod_wait_s
         self._asked_for = asked_for
         self._account = GpuAccount("its node's dcgm-exporter")
         self._xids = XidMemory()
@@ -92,6 +101,8 @@ class GpuClusterStream:
             exporters: list[Exporter] = []
             look_at = float("-inf")
             nodes: frozenset[str] = frozenset()
+            if not await await_pods(self._roster, self._pod_wait_s):
+                raise no_pods_yet()
             while True:
                 began = self._clock.monotonic()
                 pods = self._roster.current()

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from infdiag_tui.clock import Clock
 from infdiag_tui.config import Prometheus
 from infdiag_tui.model import GpuDevice, Heartbeat, Observation, Pod, SourceState
-from infdiag_tui.streams.base import Roster, SourceError
+from infdiag_tui.streams.base import Roster, SourceError, await_pods
 from infdiag_tui.streams.dcgm_text import FIELDS, Entity, device, entities_of
 from infdiag_tui.streams.dcgm_text import PREFIX as DCGM
 from infdiag_tui.streams.gpu_samples import samples
 from infdiag_tui.streams.gpus import amd
-from infdiag_tui.streams.gpus.account import GpuAccount, XidMemory, lost_cards
+from infdiag_tui.streams.gpus.account import GpuAccount, XidMemory, lost_cards, no_pods_yet
 from infdiag_tui.streams.gpus.cards import Cards
 from infdiag_tui.streams.prometheus.client import PrometheusClient, selector
 from infdiag_tui.streams.prometheus.results import Result, Series
@@ -26,6 +26,8 @@ LOOK_BACK_S = 150
 """Raw points of so long are asked for, so that each bears the time of its own scrape: an instant query would give
 values of up to five minutes ago as if they were of now."""
 LEARN_S = 60.0
+MOST_CARDS = 128
+"""More than a model has, or a screen shows: a whole fleet's."""
 SAME_SCRAPE_S = 1.0
 _NO_XID = 2**31
 """DCGM's blank values lie beyond it."""
@@ -70,6 +72,8 @@ class GpuPrometheusStream:
             SourceError: the server cannot be asked, or knows of no GPU.
         """
         told: dict[str, Trouble] = {}
+        if not await await_pods(self._roster) and self._roster is not None and not self._settings.gpu_matchers:
+            raise no_pods_yet()
         async with PrometheusClient(self._settings, self._user_agent) as client:
             while True:
                 began = self._clock.monotonic()
@@ -104,7 +108,14 @@ class GpuPrometheusStream:
                 state=SourceState.UNAVAILABLE if self._settings.gpu_matchers else SourceState.OFF,
                 retry_after_s=30.0,
             )
-        return self._account.of_model(self._account.take(found), pods)
+        chosen = self._account.of_model(self._account.take(found), pods)
+        if len(chosen) > MOST_CARDS:
+            raise SourceError(
+                f"Prometheus knows {len(chosen)} GPUs, and no label tells which of them are the model's",
+                remedy="set prometheus.gpu_matchers, or let dcgm-exporter map its cards to pods",
+                retry_after_s=60.0,
+            )
+        return chosen
 
     def _news(self, devices: list[GpuDevice], now: float) -> list[Observation]:
         """What was not told yet; that Prometheus answers says nothing of a card that it no longer scrapes."""

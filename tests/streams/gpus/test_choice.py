@@ -131,6 +131,20 @@ async def test_without_any_the_reasons_of_all_are_told() -> None:
         await watched.until(lambda: newest(watched) == "second")
 
 
+async def test_one_that_asks_for_a_pause_is_not_tried_before_it_is_over() -> None:
+    best, worse = Scripted("best"), Scripted("worse")
+    best.failure = SourceError("no exporter here", state=SourceState.OFF, retry_after_s=60.0)
+    stream = chosen(best, worse, trial_every_s=0.01)
+    async with watching(stream) as watched:
+        await watched.until(lambda: newest(watched) == "worse")
+        worse.failure = SourceError("gone")  # the supervisor begins anew, again and again
+        await watched.until(lambda: watched.health.restarts >= 3)
+        worse.failure = None
+        await watched.until(lambda: watched.health.reason == "from worse")
+        assert worse.runs >= 4
+        assert best.runs == 1
+
+
 async def test_what_a_source_said_of_its_cards_ends_with_it() -> None:
     best, worse = Scripted("best"), Scripted("worse")
     best.trouble = "GPU 3 is lost"

@@ -92,7 +92,8 @@ def stream(api: Api, folder: Path, *pods: Any, asked_for: bool = True) -> GpuClu
     file = folder / "kubeconfig"
     file.write_text(kubeconfig(int(api.url.rpartition(":")[2])))
     client = KubeClient(Kubernetes(kubeconfig=file, namespace="ml"), SystemClock(), "infdiag-test")
-    return GpuClusterStream(client, Pods(*pods), SystemClock(), interval_s=0.02, asked_for=asked_for)
+    roster = Pods(*(pods or (pod("scorer-0"), pod("scorer-1", "node-2"))))
+    return GpuClusterStream(client, roster, SystemClock(), interval_s=0.02, pod_wait_s=0.1, asked_for=asked_for)
 
 
 @asynccontextmanager
@@ -181,3 +182,17 @@ async def test_one_exporter_that_fails_leaves_the_others_cards_current(api: Api,
         await watched.until(lambda: watched.health.state is SourceState.DEGRADED)
         assert "1 of 2 exporters cannot be read; dcgm-2" in watched.health.reason
         assert not watched.gpus["GPU-node-1-0"].lost
+
+
+async def test_while_the_models_pods_are_not_known_no_card_is_shown(api: Api, tmp_path: Path) -> None:
+    api.pods = [raw_pod("dcgm-1", "node-1")]
+    api.pages = {"dcgm-1:9400": dcgm_page(card(0))}
+    one = stream(api, tmp_path)
+    roster = Pods()
+    one._roster = roster
+    async with watching(one) as watched:
+        await watched.until(lambda: watched.health.state is SourceState.OFF, 15)
+        assert "not which GPUs are its own" in watched.health.reason
+        assert not watched.gpus
+        roster.pods = {one.key: one for one in (pod("scorer-0"),)}
+        await watched.until(lambda: watched.gpus)
