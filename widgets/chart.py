@@ -118,7 +118,7 @@ def _heading(points: SeriesView, spec: ChartSpec, width: int) -> Line:
     figure = spec.text(newest) if math.isfinite(newest) else units.NOT_AVAILABLE
     spans = [Span(spec.title + " ", Tone.DIM), Span(figure, Tone.STRONG)]
     if points.history_until is not None and points.history_until >= spec.now - spec.span_s:
-        spans.append(Span(f"  dim: by {points.history_source}, before this incident", Tone.DIM))
+        spans.append(Span(f"  dim: history ({points.history_source})", Tone.DIM))
     if spec.limit is not None and math.isfinite(spec.limit):
         spans.append(Span(f"  {spec.limit_name} {spec.text(spec.limit)}", Tone.DIM))
     if cells(spec.title) + cells(figure) + 1 > width:

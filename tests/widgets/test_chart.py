@@ -173,7 +173,7 @@ def with_history(values: list[float], until: float) -> SeriesView:
 def test_history_is_dim_named_and_never_the_newest_figure() -> None:
     points = with_history([5.0] * 40, 19.5)
     rows = render_chart(points, ChartSpec("load", 40.0, 39.5, area=False), 100, 8)
-    assert "dim: by Prometheus, before this incident" in plain(rows[0])
+    assert "dim: history (Prometheus)" in plain(rows[0])
     tones = [(span.text, span.tone) for row in rows[1:-1] for span in row[1:] if span.text.strip()]
     dim = sum(len(text) for text, tone in tones if tone is Tone.DIM)
     live = sum(len(text) for text, tone in tones if tone is Tone.MARK)
