@@ -20,10 +20,17 @@ def server_chart(snapshot: Snapshot, now: float, width: int, room: int, glyphs: 
     if points is None or room < LEAST_ROWS:
         return []
     spec = ChartSpec(
-        "server p99 (histogram)",
+        f"server p99 ({_bucket(snapshot, points.times[-1] if points.times else now)})",
         span_with_history(points, now, _SPAN_S),
         now,
         text=units.milliseconds,
         ascii_only=glyphs.ascii_only,
     )
     return render_chart(points, spec, width, min(room, _MOST_ROWS))
+
+
+def _bucket(snapshot: Snapshot, at: float) -> str:
+    """The bucket in which the newest figure is interpolated: the truth may be anywhere between."""
+    ends = [snapshot.series.get(SeriesKey(f"server.p99_{end}_ms")) for end in ("low", "high")]
+    told = [units.milliseconds(end.values[-1]) for end in ends if end is not None and end.times[-1:] == (at,)]
+    return f"somewhere in {told[0]} to {told[1]}" if len(told) == 2 else "histogram"

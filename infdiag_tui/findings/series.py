@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from infdiag_tui.model import SeriesKey, SeriesView
 
@@ -28,6 +29,18 @@ def recent(view: SeriesView, window_s: float) -> SeriesView:
         return view
     first = bisect_left(view.times, view.times[-1] - window_s)
     return SeriesView(view.times[first:], view.values[first:])
+
+
+@lru_cache(maxsize=64)
+def measured(view: SeriesView) -> SeriesView:
+    """Without its history, which another source tells: of all replicas, say, where this console reaches one of them.
+
+    Cached, so that what was made of an unchanged series is still known by it.
+    """
+    if view.history_until is None:
+        return view
+    first = bisect_right(view.times, view.history_until)
+    return SeriesView(view.times[first:], view.values[first:], view.lows[first:], view.highs[first:])
 
 
 def is_fresh(view: SeriesView, now: float, within_s: float) -> bool:

@@ -13,7 +13,7 @@ from infdiag_tui.servers.places import served_model
 from infdiag_tui.streams.base import Stream, StreamContext, await_pods
 from infdiag_tui.streams.prometheus.client import PrometheusClient, QueryRefusedError
 from infdiag_tui.streams.prometheus.past import Refused, Span, figures_before, gpus_before, pods_before
-from infdiag_tui.streams.prometheus.questions import QUANTILES, questions
+from infdiag_tui.streams.prometheus.questions import QUANTILES, bucket_bounds_ms, bucket_of, questions
 from infdiag_tui.streams.prometheus.recognise import LEAST_WINDOW_S, Known, Whose, look, pod_matchers, whose
 from infdiag_tui.streams.troubles import Trouble, changes
 from infdiag_tui.text import one_line
@@ -139,8 +139,20 @@ class ServerPrometheusStream:
                 self._refused[metric] = error
                 continue
             for one in result.series[:1]:
-                told += [Sample(SeriesKey(metric), value, at) for at, value in one.points[-1:]]
+                for at, value in one.points[-1:]:
+                    told.append(Sample(SeriesKey(metric), value, at))
+                    told += self._bucket(metric, value, at)
         return told
+
+    def _bucket(self, metric: str, value: float, at: float) -> list[Sample]:
+        """Between which bounds a quantile lies, as samples of their own."""
+        known = self._known
+        bounds = bucket_bounds_ms(known.servers, known.page) if known is not None and metric in QUANTILES else ()
+        bucket = bucket_of(value, bounds)
+        if bucket is None:
+            return []
+        name = metric.removesuffix("_ms")
+        return [Sample(SeriesKey(f"{name}_{end}_ms"), of, at) for end, of in zip(("low", "high"), bucket, strict=True)]
 
     def _status(self, told: bool) -> Status:
         now = self._clock.now()

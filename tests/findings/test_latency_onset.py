@@ -78,3 +78,13 @@ def test_it_dates_the_incident_in_the_diagnosis_and_is_past_when_prometheus_is_g
     (outdated,) = of(told(view, sources={"server_prometheus": gone}), ID)
     assert outdated.verdict is Verdict.UNKNOWN
     assert outdated.statement.startswith("as of ")
+
+
+def test_other_findings_do_not_compare_what_this_console_measures_with_what_prometheus_counted() -> None:
+    # Prometheus counted three replicas, this console reaches one: no traffic fell, and none rose before.
+    live = series([10.0] * 40, every_s=5.0)
+    before = tuple(live.times[0] - 60.0 * n for n in range(60, 0, -1))
+    joined = SeriesView(before + live.times, (1.0,) * 60 + live.values, (), (), before[-1], "Prometheus")
+    assert one(scene({"server.request_rate": joined}), "server.traffic_change").verdict is Verdict.OK
+    rate = one(scene({"server.request_rate": joined}), "server.request_rate")
+    assert rate.value == pytest.approx(10)

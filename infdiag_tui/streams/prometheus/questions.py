@@ -6,7 +6,9 @@ mean of quantiles.
 
 from __future__ import annotations
 
+import math
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +52,35 @@ def questions(
         for metric, promql in (*_of_signals(server.signals, ask), *_of_parts(server.parts, ask)):
             found.setdefault(metric, promql)
     return found
+
+
+def bucket_bounds_ms(servers: Sequence[Server], known: KnownPage) -> tuple[float, ...]:
+    """The upper bounds of the buckets that quantiles of the whole request come from, rising; none for a native one.
+
+    A quantile from buckets is a guess within one of them, on common bounds up to a third off.
+    """
+    for server in servers:
+        for part in server.parts:
+            for name in part.histogram if part.stage == "total" else ():
+                bounds = {_bound(sample.labels.get("le", "")) for sample in known.page.get(f"{name}_bucket")}
+                if bounds and name not in known.natives:
+                    return tuple(sorted(bound * UNITS_MS[part.unit] for bound in bounds if math.isfinite(bound)))
+    return ()
+
+
+def _bound(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.inf
+
+
+def bucket_of(value_ms: float, bounds_ms: Sequence[float]) -> tuple[float, float] | None:
+    """The bucket that a quantile falls into; None above the highest bound, where the server does not tell."""
+    place = bisect_left(bounds_ms, value_ms)
+    if place >= len(bounds_ms):
+        return None
+    return (bounds_ms[place - 1] if place else 0.0), bounds_ms[place]
 
 
 class _Asker:

@@ -25,6 +25,7 @@ from infdiag_tui.model import (
 )
 from infdiag_tui.streams.base import StreamContext
 from infdiag_tui.streams.prometheus.past import MOST_POINTS
+from infdiag_tui.streams.prometheus.questions import QUANTILES
 from infdiag_tui.streams.server_prometheus import ServerPrometheusStream, build
 from tests.streams.gpus.helpers import Pods, Watched, pod, watching
 from tests.streams.prometheus.fake import saying
@@ -107,7 +108,9 @@ async def test_what_the_servers_tell_themselves_is_not_told_a_second_time(past: 
     async with watching(stream(past.server.url, servers_tell=True, **MINE)) as watched:
         await watched.until(lambda: sum(isinstance(one, Sample) for one in watched.told) >= 6)
         metrics = {one.key.metric for one in watched.told if isinstance(one, Sample)}
-        assert metrics == {"server.p50_ms", "server.p95_ms", "server.p99_ms"}
+        assert {metric for metric in metrics if not metric.endswith(("_low_ms", "_high_ms"))} == set(QUANTILES)
+        assert watched.hub.series()[SeriesKey("server.p99_low_ms")].values[-1] == 250
+        assert watched.hub.series()[SeriesKey("server.p99_high_ms")].values[-1] == 500
         past_ = {one.key.metric for one in watched.told if isinstance(one, History)}
         assert "server.request_rate" in past_
 

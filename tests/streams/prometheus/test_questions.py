@@ -13,7 +13,14 @@ from infdiag_tui.servers.adapters import Part, Server, Signal, known_servers
 from infdiag_tui.servers.conventions import recognised
 from infdiag_tui.servers.metrics_text import MetricSample, MetricsPage
 from infdiag_tui.streams.prometheus.client import PrometheusClient
-from infdiag_tui.streams.prometheus.questions import QUANTILES, KnownPage, label_matcher, questions
+from infdiag_tui.streams.prometheus.questions import (
+    QUANTILES,
+    KnownPage,
+    bucket_bounds_ms,
+    bucket_of,
+    label_matcher,
+    questions,
+)
 from infdiag_tui.streams.prometheus.recognise import Whose, pod_matchers, whose
 from tests.streams.gpus.helpers import pod
 from tests.streams.prometheus.real import RealPrometheus, prometheus
@@ -103,3 +110,17 @@ def test_whose_series_are_the_models() -> None:
     assert pod_matchers(pods("scorer-0", "scorer-1")) == 'namespace=~"ml", pod=~"scorer-[0-9]{1,5}"'
     assert whose({"app": "a"}, replicas) == Whose({"app": "a"})
     assert not whose({}, {}).known
+
+
+def test_a_quantile_is_told_with_the_bucket_that_it_is_a_guess_in() -> None:
+    vllm = next(server for server in known_servers() if server.name == "vLLM")
+    name = "vllm:e2e_request_latency_seconds_bucket"
+    page = MetricsPage({name: tuple(MetricSample(name, {"le": le}, 1.0) for le in ("+Inf", "0.5", "0.05", "odd"))})
+    bounds = bucket_bounds_ms([vllm], KnownPage(page))
+    assert bounds == (50.0, 500.0)
+    assert bucket_of(40.0, bounds) == (0.0, 50.0)
+    assert bucket_of(50.0, bounds) == (0.0, 50.0)
+    assert bucket_of(300.0, bounds) == (50.0, 500.0)
+    assert bucket_of(501.0, bounds) is None
+    assert bucket_of(1.0, ()) is None
+    assert bucket_bounds_ms([vllm], KnownPage(page, frozenset({name.removesuffix("_bucket")}))) == ()
