@@ -117,6 +117,10 @@ class Snapshot:
         """What the machine's clock says at `at`: to tell the age of what others (the cluster, a file) date."""
         return at + self.clock_set_s
 
+    def steady(self, dated: float) -> float:
+        """When by the times here that was which others date `dated`: to lay it beside series and findings."""
+        return dated - self.clock_set_s
+
     def source(self, name: str) -> SourceHealth:
         """The named source's health; one that was not configured is `OFF`."""
         found = self.sources.get(name)
