@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
-from infdiag_tui.companions.find import Found, on_host, skill_packs
+from infdiag_tui.companions.find import Found, beside_model, on_host, skill_packs
 from infdiag_tui.companions.offers import offers
 from infdiag_tui.knowledge.guidance import Guidance
 from infdiag_tui.model import CompanionOffer, Diagnosis, GuidanceView, HypothesisStatus, Snapshot
+from infdiag_tui.remote.way import Way
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.targets import Target
 from infdiag_tui.text import clean, one_line
@@ -32,6 +34,8 @@ class Advice:
         self._guidance = guidance
         self._thread = thread
         self._found: Found | None = None
+        self._beside: frozenset[str] = frozenset()
+        self._beside_words = ""
         self.view: GuidanceView | None = None
         """The page and the companions for the best hypothesis, else for the symptom; None while there is neither."""
 
@@ -42,6 +46,18 @@ class Advice:
             self.view = await self._thread.call(lambda: self._view(name, snapshot), timeout_s=_WITHIN_S)
         except (OSError, StuckCallError) as error:
             log.warning("the guidance page %s cannot be read: %s", name, error)
+
+    async def look_beside(self, way: Way) -> None:
+        """Finds the companions beside the model: a command that runs there, which the operator agreed to."""
+        if way.remote is None:
+            self._beside_words = way.lacking
+            return
+        self._beside_words = "looking for tools beside the model"
+        try:
+            self._beside, problem = await beside_model(way.remote)
+        finally:
+            await way.remote.aclose()
+        self._beside_words = problem or f"{len(self._beside)} known tools are beside the model"
 
     def _page_of(self, diagnosis: Diagnosis) -> str:
         likely = [one for one in diagnosis.hypotheses if one.status is HypothesisStatus.LIKELY and not one.because_of]
@@ -60,7 +76,8 @@ class Advice:
         text, title = self._guidance.page(name), self._guidance.title(name)
         if held is not None and held.name == name:
             text, title = held.text, held.title
-        made = offers(snapshot.diagnosis.hypotheses, snapshot, self._target.model, self._found)
+        found = dataclasses.replace(self._found, beside=self._beside)
+        made = offers(snapshot.diagnosis.hypotheses, snapshot, self._target.model, found)
         offered = tuple(
             CompanionOffer(
                 tool=one_line(one.tool),
@@ -68,7 +85,9 @@ class Advice:
                 command=one_line(clean(one.command), _LONGEST),
                 place=one.place.value if one.place else "",
                 note=one_line(one.note, 400),
+                impact=one.impact,
+                interactive=one.interactive,
             )
             for one in made
         )
-        return GuidanceView(name, title, text, offered)
+        return GuidanceView(name, title, text, offered, one_line(clean(self._beside_words), 400))

@@ -10,9 +10,9 @@ import gc
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infdiag_tui.exit_codes import USAGE
 from infdiag_tui.model import Snapshot, StartFailure
@@ -57,7 +57,7 @@ class Engine:
         self._latest: Snapshot | None = None
         self._failure: StartFailure | None = None
         self._edits = itertools.count(1)
-        self._exports: set[asyncio.Task[None]] = set()
+        self._work: set[asyncio.Task[None]] = set()
         self._check_runs = itertools.count(1)
         self._stop_asked = False
 
@@ -101,15 +101,21 @@ class Engine:
 
     def export(self) -> None:
         """Writes page, data, alert rules and test beside the report; `DraftView` tells how that went."""
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._begin_export)
+        self._begin(lambda session: session.export())
 
-    def _begin_export(self) -> None:
-        if self._session is not None:
-            task = asyncio.get_running_loop().create_task(self._session.export(), name="export")
-            self._exports.add(task)
-            task.add_done_callback(self._exports.discard)
+    def look_beside_model(self) -> None:
+        """Looks which companion tools are beside the model; `GuidanceView.beside` tells how that goes."""
+        self._begin(lambda session: session.look_beside_model())
+
+    def _begin(self, work: Callable[[Session], Coroutine[Any, Any, None]]) -> None:
+        """Starts what takes a while; nobody waits for it here."""
+
+        def begin(session: Session) -> None:
+            task = asyncio.get_running_loop().create_task(work(session))
+            self._work.add(task)
+            task.add_done_callback(self._work.discard)
+
+        self._ask(begin)
 
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """Asks for a check with a form's values; returns the id under which `Snapshot.checks` tells how it goes."""

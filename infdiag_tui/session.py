@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from infdiag_tui import __version__
 from infdiag_tui.advice import Advice
 from infdiag_tui.auto_checks import AutoChecks
 from infdiag_tui.baselines import Baseline, BaselineFile, baseline_path
@@ -22,12 +23,13 @@ from infdiag_tui.knowledge.own import Knowledge, load_knowledge
 from infdiag_tui.knowledge.signature_match import matcher
 from infdiag_tui.knowledge.signatures import signature_weights
 from infdiag_tui.model import Diagnosis, DraftView, Evidence, IncidentInfo, Snapshot, SourceHealth, SourceState, Verdict
+from infdiag_tui.remote.way import way_beside
 from infdiag_tui.report.conclusions import inert
 from infdiag_tui.report.draft import Draft
 from infdiag_tui.report.own_template import ReportTemplate, load_template
 from infdiag_tui.report.slots import slot_values
 from infdiag_tui.report.writer import DraftFile
-from infdiag_tui.streams.base import SourceError, Stream
+from infdiag_tui.streams.base import SourceError, Stream, StreamContext
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.supervisor import Supervisor
 from infdiag_tui.targets import Target
@@ -240,6 +242,11 @@ class Session:
         """Whether the report's figures bear footnotes of their origin."""
         self._footnotes = shown
         self._refill()
+
+    async def look_beside_model(self) -> None:
+        """Looks which companion tools are beside the model: runs a command there, which the operator agreed to."""
+        context = StreamContext(clock=self._clock, user_agent=f"infdiag/{__version__}")
+        await self._advice.look_beside(way_beside(self.target, context, self.snapshot().pods))
 
     def check_by_itself(self) -> None:
         """From now on the read-only checks are run unasked, the most telling first."""

@@ -64,6 +64,10 @@ class Watching:
         """The engine's."""
         self._engine.export()
 
+    def look_beside_model(self) -> None:
+        """The engine's."""
+        self._engine.look_beside_model()
+
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """The engine's."""
         return self._engine.start_check(name, values)

@@ -1,4 +1,4 @@
-"""The question before a check that sends load or runs a command beside the model."""
+"""The question before what sends load or runs a command."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from widgets.ink import flat
 
 
 class ConsentScreen(ModalScreen[bool | None]):
-    """Says what a check is about to do; `y` agrees, Esc and `n` decline. Enter does neither: it is pressed in forms.
+    """Says what is about to be done; `y` agrees, Esc and `n` decline. Enter does neither: it is pressed in forms.
 
     Args:
-        run: the run that asks.
+        title: what it is, as a question.
+        question: what exactly will be done, and where.
+        about: what that may do.
         ascii_only: draw with ASCII signs.
     """
 
@@ -30,17 +32,25 @@ class ConsentScreen(ModalScreen[bool | None]):
         Binding("n,escape", "dismiss(False)", "Decline", show=False),
     ]
 
-    def __init__(self, run: CheckRun, *, ascii_only: bool) -> None:
+    def __init__(self, title: str, question: str, about: str, *, ascii_only: bool) -> None:
         super().__init__()
-        self._run = run
+        self._title = title
+        self._question = question
+        self._about = about
         self._ascii_only = ascii_only
+
+    @classmethod
+    def of_check(cls, run: CheckRun, *, ascii_only: bool) -> ConsentScreen:
+        """The question of a check that asks first."""
+        about = f"It {IMPACT_WORDS[run.impact].partition(',')[0]}."
+        return cls(f"Run {run.title}?", run.question, about, ascii_only=ascii_only)
 
     def compose(self) -> ComposeResult:
         """The announcement and the two answers."""
         self.set_class(self._ascii_only, "-ascii")
         with Vertical(id="dialog") as box:
-            box.border_title = Content(flat(f"Run {self._run.title}?"))
+            box.border_title = Content(flat(self._title))
             with VerticalScroll(id="dialog-text"):
-                yield Static(Content(flat(self._run.question)), classes="dialog-question")
-                yield Static(Content(f"It {IMPACT_WORDS[self._run.impact].partition(',')[0]}."), classes="dialog-dim")
+                yield Static(Content(flat(self._question)), classes="dialog-question")
+                yield Static(Content(flat(self._about)), classes="dialog-dim")
             yield Static(Content("y: run it    n, esc: do not"), classes="dialog-keys")

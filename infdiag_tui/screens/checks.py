@@ -214,7 +214,7 @@ class ChecksScreen(Screen[None]):
                 self.notify(f"{run.title} was not run.")
             self.tick()
 
-        self.app.push_screen(ConsentScreen(run, ascii_only=self._ascii_only), decided)
+        self.app.push_screen(ConsentScreen.of_check(run, ascii_only=self._ascii_only), decided)
 
     # --- focus
 

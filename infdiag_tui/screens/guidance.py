@@ -2,50 +2,73 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from typing import ClassVar
 
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Markdown, Static
 
-from infdiag_tui.model import GuidanceView
+from infdiag_tui.model import CompanionOffer, GuidanceView
+from infdiag_tui.screens.check_consent import ConsentScreen
+from infdiag_tui.screens.command import CommandScreen
+from widgets.check_lines import IMPACT_WORDS
 from widgets.ink import flat
 
 _MOST = 9
-"""Commands that a digit copies."""
+"""Commands that a digit copies or runs."""
+_LOOK_EVERY_S = 0.5
 
 
 class GuidanceScreen(ModalScreen[None]):
-    """A page to read; a digit copies the command with that number (OSC 52), Esc or `i` closes it.
+    """A page to read, with commands: a digit copies one (OSC 52), after `r` a digit runs one, which asks first.
 
     Args:
-        view: the page and the companions.
+        latest: the page and the companions as they are known now; None while nothing is.
+        look_beside: looks for tools beside the model, which runs a command there.
+        pin: adds a line to the report's timeline.
         ascii_only: draw with ASCII signs.
     """
 
     CSS_PATH = "guidance.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,i,q", "dismiss", "Close", show=False),
+        Binding("r", "running", "Run a command", show=False),
+        Binding("b", "beside", "Look beside the model", show=False),
         *(
-            Binding(str(number), f"copy({number})", f"Copy command {number}", show=False)
+            Binding(str(number), f"take({number})", f"Copy or run command {number}", show=False)
             for number in range(1, _MOST + 1)
         ),
     ]
 
-    def __init__(self, view: GuidanceView, *, ascii_only: bool) -> None:
+    def __init__(
+        self,
+        latest: Callable[[], GuidanceView | None],
+        look_beside: Callable[[], None],
+        pin: Callable[[str], None],
+        *,
+        ascii_only: bool,
+    ) -> None:
         super().__init__()
+        view = latest()
+        assert view is not None  # there is something to show, or nobody opens this
         self._view = view
+        self._latest = latest
+        self._look_beside = look_beside
+        self._pin = pin
         self._ascii_only = ascii_only
+        self._runs = False
 
     def compose(self) -> ComposeResult:
         """The commands that are at hand first, then the page."""
         self.set_class(self._ascii_only, "-ascii")
         with Vertical(id="guidance-box") as box:
             box.border_title = Content(flat(self._view.title))
-            box.border_subtitle = "1-9 copy a command, esc closes" if self._view.offers else "esc closes"
+            box.border_subtitle = self._keys()
             with VerticalScroll(id="guidance-text") as scroll:
                 scroll.can_focus = True
                 for number, offer in enumerate(self._view.offers[:_MOST], 1):
@@ -54,16 +77,82 @@ class GuidanceScreen(ModalScreen[None]):
                     yield Static(Content(f"   {flat(offer.command)}"), classes="guidance-command")
                     if offer.note:
                         yield Static(Content(f"   {flat(offer.note)}"), classes="guidance-dim")
+                if self._view.beside:
+                    yield Static(Content(flat(self._view.beside)), classes="guidance-dim")
                 yield Markdown(self._view.text, open_links=False)
 
     def on_mount(self) -> None:
         """Arrow keys scroll at once."""
         self.query_one("#guidance-text").focus()
+        self.set_interval(_LOOK_EVERY_S, self._follow)
 
-    def action_copy(self, number: int) -> None:
-        """Copies a command to the clipboard of the operator's own terminal."""
+    def action_running(self) -> None:
+        """From now on a digit runs a command, or copies it again."""
+        self._runs = not self._runs
+        self.query_one("#guidance-box", Vertical).border_subtitle = self._keys()
+
+    def action_beside(self) -> None:
+        """Asks, then looks for tools beside the model."""
+
+        def decided(agreed: bool | None) -> None:
+            if agreed:
+                self._look_beside()
+
+        question = "Run `command -v` for each known tool beside the model, in its container or on its host."
+        about = "It runs a command beside the model and changes nothing."
+        self._consent("Look for tools beside the model?", question, about, decided)
+
+    def action_take(self, number: int) -> None:
+        """Copies a command to the clipboard of the operator's own terminal, or runs it."""
         if number > len(self._view.offers):
             return
         offer = self._view.offers[number - 1]
+        if self._runs:
+            self._run(offer)
+            return
         self.app.copy_to_clipboard(offer.command)
         self.notify(f"Copied the command of {offer.tool} ({len(offer.command)} characters).", markup=False)
+
+    def _run(self, offer: CompanionOffer) -> None:
+        if not offer.place:
+            self.notify(f"{offer.tool} is no command to run here.", markup=False)
+            return
+
+        def decided(agreed: bool | None) -> None:
+            if agreed and offer.interactive:
+                self._hand_over(offer)
+            elif agreed:
+                self.app.push_screen(CommandScreen(offer, self._pin, ascii_only=self._ascii_only))
+
+        terminal = " It takes over the terminal until it ends." if offer.interactive else ""
+        about = f"It {IMPACT_WORDS[offer.impact].partition(',')[0]}; {offer.place}.{terminal}"
+        self._consent(f"Run {offer.tool}?", offer.command, about, decided)
+
+    def _hand_over(self, offer: CompanionOffer) -> None:
+        """Gives the terminal to a program with a screen of its own; collecting goes on in the engine's thread."""
+        try:
+            with self.app.suspend():
+                code = subprocess.run(("/bin/sh", "-c", offer.command), check=False).returncode  # noqa: S603  # agreed to
+        except SuspendNotSupported:
+            self.notify("This terminal cannot be handed over; copy the command instead.", markup=False)
+        except OSError as error:
+            self.notify(f"{offer.tool} cannot be started: {error.strerror}", markup=False)
+        else:
+            self.notify(f"{offer.tool} ended with exit code {code}.", markup=False)
+
+    def _consent(self, title: str, question: str, about: str, decided: Callable[[bool | None], None]) -> None:
+        self.app.push_screen(ConsentScreen(title, question, about, ascii_only=self._ascii_only), decided)
+
+    def _keys(self) -> str:
+        digits = "1-9 run a command (asks first), r copy" if self._runs else "1-9 copy a command, r run"
+        beside = "b tools beside the model"
+        return f"{digits}, {beside}, esc closes" if self._view.offers else f"{beside}, esc closes"
+
+    def _follow(self) -> None:
+        """Shows what has been found since; the page itself stays as it was opened."""
+        view = self._latest()
+        if view is None or view.name != self._view.name or view == self._view or not self.is_current:
+            return
+        self._view = view
+        self.refresh(recompose=True)
+        self.call_after_refresh(lambda: self.query_one("#guidance-text").focus())

@@ -47,6 +47,10 @@ class EnginePort(Protocol):
         """Writes page, data, alert rules and test beside the report; `DraftView` tells how that went."""
         ...
 
+    def look_beside_model(self) -> None:
+        """Looks which companion tools are beside the model, by a command that runs there; `Snapshot.guidance` tells."""
+        ...
+
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """Asks for a check with a form's values as text, by parameter; what is left out keeps the config's value.
 

@@ -83,6 +83,7 @@ class ScriptedEngine:
         self.start_failure: StartFailure | None = None
         self.notes: list[str] = []
         self.exports = 0
+        self.looked_beside = 0
         self.given_back: list[int] = []
         self.footnotes = True
         self.started = threading.Event()
@@ -121,6 +122,9 @@ class ScriptedEngine:
 
     def export(self) -> None:
         self.exports += 1
+
+    def look_beside_model(self) -> None:
+        self.looked_beside += 1
 
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         self.started_checks.append((name, dict(values)))
