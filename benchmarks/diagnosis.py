@@ -31,10 +31,10 @@ WATCH_S = 75.0
 GOAL_FIRST = 0.95
 GOAL_MEDIAN_S = 30.0
 _METHOD = """\
-Every scenario of the lab with seeds {seeds} (rules and thresholds were tried out on 1 and 2): `infdiag triage --for
-{watch_s:g}s` is started when the lab is ready, before anything is wrong; labs on the machine at a time: {at_once}. It is
-told the lab's endpoint, cluster, metrics and files, never what was planted, and reads nothing else. A scenario with two
-faults counts as right only when both stand before everything else."""
+Every scenario of the lab with seeds {seeds} (rules and thresholds were tried out on 1 and 2):
+`infdiag triage --for {watch_s:g}s` is started when the lab is ready, before anything is wrong; labs on the machine at a
+time: {at_once}. It is told the lab's endpoint, cluster, metrics and files, never what was planted, and reads nothing
+else. A scenario with two faults counts as right only when both stand before everything else."""
 RESULTS = Path(__file__).parent / "diagnosis.md"
 README = Path(__file__).parents[1] / "README.md"
 _BEGIN, _END = "<!-- made by make bench-diagnosis -->", "<!-- end -->"

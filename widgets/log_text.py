@@ -92,7 +92,7 @@ def hides_something(entry: LogLine, layout: LogLayout) -> bool:
     """True when the folded entry does not show all of its text."""
     if extra_lines(entry) or entry.message_start:
         return True
-    return not layout.wrap and cells(_texts(entry, whole=False, wrap=False)[0]) > layout.text_width
+    return not layout.wrap and cells(flat(_texts(entry, whole=False, wrap=False)[0])) > layout.text_width
 
 
 def _texts(entry: LogLine, *, whole: bool, wrap: bool) -> list[str]:
