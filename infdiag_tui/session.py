@@ -15,6 +15,7 @@ from infdiag_tui.auto_checks import AutoChecks
 from infdiag_tui.baselines import Baseline, BaselineFile, baseline_path
 from infdiag_tui.check_runs import CheckRuns
 from infdiag_tui.clock import Clock, set_by_s, steady_time, utc_text
+from infdiag_tui.companion_runs import CompanionRuns
 from infdiag_tui.diagnosis import diagnose
 from infdiag_tui.diagnosis.standing import Standing
 from infdiag_tui.findings import Assessor
@@ -107,6 +108,8 @@ class Session:
         self._exported_at: float | None = None
         self._dirty = asyncio.Event()
         self._checks = CheckRuns(target, folder, clock, self.snapshot)
+        self._context = StreamContext(clock=clock, user_agent=f"infdiag/{__version__}")
+        self.companions = CompanionRuns(target, self._context)
         self._refill()
 
     async def run(self) -> None:
@@ -119,6 +122,7 @@ class Session:
                 group.create_task(self._keep_assessing(), name="assess")
                 group.create_task(self._keep_saving(), name="save")
                 group.create_task(self._checks.run(), name="checks")
+                group.create_task(self.companions.run(), name="companions")
                 group.create_task(self._check_unattended(), name="unattended checks")
                 group.create_task(self._keep_advising(), name="advice")
                 group.create_task(self._baseline.follow(self._compare_with), name="baseline")
@@ -205,6 +209,7 @@ class Session:
             severity=self._diagnosis.severity,
             diagnosis=self._diagnosis,
             guidance=self._advice.view,
+            companion=self.companions.latest,
             clock_set_s=set_by_s(self._clock),
             checks=self._checks.runs,
             offered=self._checks.offered,
@@ -245,8 +250,8 @@ class Session:
 
     async def look_beside_model(self) -> None:
         """Looks which companion tools are beside the model: runs a command there, which the operator agreed to."""
-        context = StreamContext(clock=self._clock, user_agent=f"infdiag/{__version__}")
-        await self._advice.look_beside(way_beside(self.target, context, self.snapshot().pods))
+        await self._advice.look_beside(way_beside(self.target, self._context, self.hub.pods))
+        await self._advice.follow(self.snapshot())  # whoever asked is waiting
 
     def check_by_itself(self) -> None:
         """From now on the read-only checks are run unasked, the most telling first."""
