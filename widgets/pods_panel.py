@@ -13,7 +13,7 @@ from textual.widget import Widget
 from infdiag_tui.model import ClusterEvent, Pod, SeriesKey, Snapshot, SourceState
 from widgets import units
 from widgets.canvas import LineCanvas
-from widgets.chart import ChartSpec, render_chart, span_of
+from widgets.chart import ChartSpec, render_chart, span_with_history
 from widgets.glyphs import Glyphs
 from widgets.ink import Line, Span, Tone, line, muted, toned, wrap
 from widgets.panel import Panel
@@ -282,7 +282,7 @@ Below stand the newest warning events about these pods.
         limit = pod.memory_limit_bytes
         spec = ChartSpec(
             f"memory of {pod.name}",
-            span_of(points.times[0] if points.times else None, now, _CHART_SPAN_S),
+            span_with_history(points, now, _CHART_SPAN_S),
             now,
             text=units.short_bytes,
             base=1024,

@@ -7,10 +7,11 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from infdiag_tui.config.monitoring import Loki, Prometheus
+from infdiag_tui.config.section import HttpUrl, OptionalHttpUrl, Section
 from infdiag_tui.servers.adapters import SIGNALS, configured
 from infdiag_tui.servers.stages import NAMED
 
@@ -18,39 +19,10 @@ _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123), as Kubernetes demands; anything else in a request's path would ask for something else."""
 
 
-def _http_url(value: str) -> str:
-    if any(character.isspace() or not character.isprintable() for character in value):
-        raise ValueError("holds blanks or control characters. Remove them")
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"is no URL: {error}. Correct it") from error
-    if parts.scheme not in ("http", "https"):
-        raise ValueError("is no http:// or https:// URL. Write it in full, such as http://model:8000/predict")
-    if not parts.hostname or port == 0:
-        raise ValueError(f"names {'port 0' if parts.hostname else 'no host'}. Write it as http://HOST:PORT/PATH")
-    return value
-
-
-def _http_url_or_nothing(value: str) -> str:
-    return _http_url(value) if value else value
-
-
 def _namespace(value: str) -> str:
     if value and not _NAMESPACE.fullmatch(value):
         raise ValueError("is no namespace: lower-case letters, digits and dashes, at most 63")
     return value
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-OptionalHttpUrl = Annotated[str, AfterValidator(_http_url_or_nothing)]
-
-
-class Section(BaseModel):
-    """A config section: unknown keys are errors, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Protocol(StrEnum):
@@ -139,6 +111,13 @@ class Gpu(Section):
         "",
         description="A dcgm-exporter metrics URL, e.g. http://node:9400/metrics.",
     )
+    find_dcgm: bool = Field(
+        True, description="Look for dcgm-exporter in the cluster and read it through the API server (pods/proxy)."
+    )
+    nvidia_smi: bool = Field(
+        False,
+        description="Run nvidia-smi in the model's containers (exec) or on ssh.host, where nothing better works.",
+    )
     interval_s: float = Field(1.0, ge=0.2, le=60, description="Seconds between two readings.")
 
 
@@ -200,6 +179,8 @@ class ModelConfig(Section):
     gpu: Gpu = Field(default_factory=Gpu)
     host: Host = Field(default_factory=Host)
     metrics: Metrics = Field(default_factory=Metrics)
+    prometheus: Prometheus | None = Field(None, description="The Prometheus-compatible server that knows this model.")
+    loki: Loki | None = Field(None, description="The Loki server that keeps this model's logs.")
     checks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them. Relative paths "
@@ -228,6 +209,7 @@ class Config(Section):
         description="Models by name.",
     )
     thresholds: Thresholds = Field(default_factory=Thresholds)
+    prometheus: Prometheus | None = Field(None, description="A Prometheus-compatible server that knows all models.")
     incidents_dir: Path | None = Field(None, description="Folder for incidents; default: the user's state folder.")
     knowledge_dir: Path | None = Field(
         None,

@@ -17,6 +17,7 @@ from infdiag_tui.hub.signature_count import SignatureCount
 from infdiag_tui.model import (
     ClusterEvent,
     GpuDevice,
+    History,
     HostState,
     LatencyView,
     LogLine,
@@ -115,23 +116,17 @@ class Hub:
         match observation:
             case Sample(key=key, value=value, at=at):
                 self._ring(key).append(at, value)
+            case History(key=key, times=times, values=values, source=source):
+                self._ring(key).prepend(times, values, source)
             case LogLine():
                 self._logs.append(observation)
                 self._signatures.add(observation)
             case Reply():
                 self._replies.setdefault(observation.target, ReplyLog(observation.target)).add(observation)
             case Pod():
-                known = self._pods.get(observation.key)
-                if known is not None and known.uid != observation.uid:
-                    self._usage.pop(observation.key, None)  # what the old pod used says nothing about the new one
-                self._pods[observation.key] = observation
+                self._put_pod(observation)
             case PodGone():
-                self._gone.append(observation)
-                known = self._pods.get(observation.key)
-                # A StatefulSet's new pod may bear the old one's name: only the pod that went is removed.
-                if known is not None and known.uid == observation.uid:
-                    del self._pods[observation.key]
-                    self._usage.pop(observation.key, None)
+                self._put_gone(observation)
             case PodUsage():
                 self._put_usage(observation)
             case ClusterEvent():
@@ -225,6 +220,20 @@ class Hub:
                 self._series.pop(next(iter(self._series)))
         self._series[key] = ring  # last in the order: the first is the one longest without a sample
         return ring
+
+    def _put_pod(self, pod: Pod) -> None:
+        known = self._pods.get(pod.key)
+        if known is not None and known.uid != pod.uid:
+            self._usage.pop(pod.key, None)  # what the old pod used says nothing about the new one
+        self._pods[pod.key] = pod
+
+    def _put_gone(self, gone: PodGone) -> None:
+        self._gone.append(gone)
+        known = self._pods.get(gone.key)
+        # A StatefulSet's new pod may bear the old one's name: only the pod that went is removed.
+        if known is not None and known.uid == gone.uid:
+            del self._pods[gone.key]
+            self._usage.pop(gone.key, None)
 
     def _put_usage(self, usage: PodUsage) -> None:
         self._usage[usage.key] = usage

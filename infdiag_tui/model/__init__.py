@@ -26,6 +26,7 @@ from infdiag_tui.model.machine import ClockReason, GpuDevice, GpuProcess, HostSt
 from infdiag_tui.model.observations import (
     BACKLOG_S,
     Heartbeat,
+    History,
     LogLine,
     Observation,
     Sample,
@@ -65,6 +66,7 @@ __all__ = [
     "GpuProcess",
     "GuidanceView",
     "Heartbeat",
+    "History",
     "HostState",
     "Hypothesis",
     "HypothesisStatus",
