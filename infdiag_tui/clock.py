@@ -97,7 +97,7 @@ def steady_time(clock: Clock, dated: float) -> float:
 
     What they date can then be laid beside what was dated here, however this machine's clock was set meanwhile.
     """
-    return clock.now() - max(0.0, clock.wall() - dated)
+    return min(clock.now(), dated - set_by_s(clock))
 
 
 def utc_text(at: float) -> str:
