@@ -269,7 +269,8 @@ Below stand the newest warning events about these pods.
             if len(visible_columns(width)[0]) < len(COLUMNS):
                 kept = details if len(details) + charted * _CHART_ROWS <= room else details[:2]
                 lines = [*kept, *lines] if len(kept) <= room else lines
-            lines += self._chart(selected, snapshot, now, width, free - len(lines))
+            # Of what is drawn here only the chart's times are this machine's.
+            lines += self._chart(selected, snapshot, snapshot.steady(now), width, free - len(lines))
         lines = lines[: max(0, free)]
         self._resize_below(len(lines))
         self.below.show(lines if self.panel_state.trusted else muted(lines))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from infdiag_tui.hub.log_ring import LogRing
@@ -80,18 +80,25 @@ class Hub:
 
     Args:
         opened_at: when the incident was opened, to date lines that stood in a log before; default: with the first line.
+        steady: turns a time that the cluster states into one of the clock that all else here is dated by; default:
+            both are the same.
 
     Attributes:
         counts: how many observations of each type ever came, exact.
     """
 
     def __init__(
-        self, *, max_log_lines: int = 20_000, series_capacity: int = 720, opened_at: float | None = None
+        self,
+        *,
+        max_log_lines: int = 20_000,
+        series_capacity: int = 720,
+        opened_at: float | None = None,
+        steady: Callable[[float], float] = float,
     ) -> None:
         self._series: dict[SeriesKey, SeriesRing] = {}
         self._series_capacity = series_capacity
         self._logs = LogRing(max_log_lines)
-        self._signatures = SignatureCount(opened_at, MAX_EVENTS)
+        self._signatures = SignatureCount(opened_at, MAX_EVENTS, steady)
         self._replies: dict[str, ReplyLog] = {}
         self._hosts: dict[str, HostState] = {}
         self._processes: dict[str, ProcessState] = {}

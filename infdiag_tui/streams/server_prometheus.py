@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
-from infdiag_tui.clock import Clock
+from infdiag_tui.clock import Clock, set_by_s, steady_time
 from infdiag_tui.config import ModelConfig, Prometheus
 from infdiag_tui.model import Heartbeat, History, Observation, Sample, SeriesKey, SourceState, Status
 from infdiag_tui.servers.adapters import Server, configured
@@ -115,14 +116,15 @@ class ServerPrometheusStream:
             return []
         window_s = self._known.window_s if self._known is not None else LEAST_WINDOW_S
         # Steps as long as the windows of rates: neighbouring points then share no event.
-        span = Span.before(self._clock.now(), length_s, window_s)
+        span = Span.before(self._clock.wall(), length_s, window_s)
         found = await figures_before(client, span, self._asked(), self._refused)
         pods = self._context.roster.current() if self._context.roster is not None else {}
         fine = Span.before(span.end, length_s, GAUGE_STEP_S)
         found += await gpus_before(client, fine, self._settings.gpu_matchers, pods, self._refused)
         if pods:
             found += await pods_before(client, fine, pod_matchers(pods), window_s, self._refused)
-        return found
+        set_s = set_by_s(self._clock)
+        return [replace(one, times=tuple(at - set_s for at in one.times)) for one in found] if set_s else found
 
     async def _present(self, client: PrometheusClient) -> list[Sample]:
         """What is known of the moment."""
@@ -139,7 +141,8 @@ class ServerPrometheusStream:
                 self._refused[metric] = error
                 continue
             for one in result.series[:1]:
-                for at, value in one.points[-1:]:
+                for dated, value in one.points[-1:]:
+                    at = steady_time(self._clock, dated)
                     told.append(Sample(SeriesKey(metric), value, at))
                     told += self._bucket(metric, value, at)
         return told

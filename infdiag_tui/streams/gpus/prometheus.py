@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
-from infdiag_tui.clock import Clock
+from infdiag_tui.clock import Clock, steady_time
 from infdiag_tui.config import Prometheus
 from infdiag_tui.model import GpuDevice, Heartbeat, Observation, Pod, SourceState
 from infdiag_tui.streams.base import Roster, SourceError, await_pods
@@ -123,7 +124,9 @@ class GpuPrometheusStream:
         for gpu in devices:
             if gpu.lost or gpu.at > self._told_at.get(gpu.uuid, float("-inf")):
                 self._told_at[gpu.uuid] = gpu.at
-                news += [gpu, *samples(gpu)]
+                xid_at = None if gpu.xid_at is None else steady_time(self._clock, gpu.xid_at)
+                gpu_here = replace(gpu, at=steady_time(self._clock, gpu.at), xid_at=xid_at)
+                news += [gpu_here, *samples(gpu_here)]
         if any(not gpu.lost for gpu in devices):
             news.append(Heartbeat(now))
         return news

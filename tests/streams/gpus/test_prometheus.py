@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infdiag_tui.clock import SystemClock
+from infdiag_tui.clock import SteadyClock, SystemClock
 from infdiag_tui.config import Prometheus
 from infdiag_tui.model import SourceState
 from infdiag_tui.streams.base import StreamContext
@@ -90,6 +90,15 @@ async def test_the_models_card_is_found_by_its_pod_and_its_figures_are_nvmls(fle
         assert gpu.xid is None
         assert gpu.at <= time.time()
         assert watched.health.state is SourceState.LIVE
+
+
+async def test_a_reading_is_as_old_as_it_is_though_the_machines_clock_was_set_back(fleet: Fleet) -> None:
+    clock = SteadyClock(time.time, time.monotonic, origin=time.time() + 3600.0 - time.monotonic())
+    made = stream(fleet.server.url, "plain", pod("scorer-0"))
+    made._clock = clock
+    async with watching(made) as watched:
+        await watched.until(lambda: watched.gpus)
+        assert clock.now() - 30.0 < watched.gpus["GPU-node-1-0"].at <= clock.now()
 
 
 async def test_an_xid_that_comes_is_dated_by_the_scrape_that_showed_it(fleet: Fleet) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infdiag_tui.clock import SystemClock
+from infdiag_tui.clock import SteadyClock, SystemClock
 from infdiag_tui.config import ModelConfig, Thresholds
 from infdiag_tui.findings import assess
 from infdiag_tui.model import (
@@ -88,6 +88,17 @@ async def test_the_hour_before_opens_the_series_of_latency_load_gpus_and_pods(pa
         assert set(history(watched, "pod.memory_bytes", "ml/scorer-0").values) == {2.1e9}
         assert SeriesKey("pod.memory_bytes", "ml/other") not in watched.hub.series()
         assert watched.health.state is SourceState.LIVE
+
+
+async def test_times_are_laid_on_the_steady_clock_though_the_machines_was_set_back(past: Past) -> None:
+    made = stream(past.server.url, pod("scorer-0"), **MINE)
+    made._clock = clock = SteadyClock(time.time, time.monotonic, origin=time.time() + 3600.0 - time.monotonic())
+    async with watching(made) as watched:
+        await watched.until(lambda: any(isinstance(one, Sample) for one in watched.told))
+        p99 = history(watched, "server.p99_ms")
+        assert 3300 <= past.ended_at + 3600.0 - p99.times[0] <= 3600
+        newest = max(one.at for one in watched.told if isinstance(one, Sample))
+        assert clock.now() - 30.0 < newest <= clock.now()
 
 
 async def test_history_is_no_sample_and_stands_before_the_live_ones(past: Past) -> None:
