@@ -25,9 +25,9 @@ class Offer:
     """One companion and what to do with it.
 
     `causes` are the hypotheses it serves, the best first. `command` is one shell line to copy on this machine; every
-    name from outside in it is quoted. `argv` are its words for running it without a shell, one tuple for each
-    command of a pipeline; `beside` is the one to run beside the model, where `place` is that. A skill pack has none of these: its
-    `command` is how it is used.
+    name from outside in it is quoted. `argv` are its words for running it without a shell, one tuple for each command
+    of a pipeline; `beside` is the one to run beside the model, where `place` is that. A skill pack has none of these:
+    its `command` is how it is used.
     """
 
     tool: str
