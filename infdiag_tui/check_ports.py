@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from checks.base import Answer
 from infdiag_tui.clock import Clock, SystemClock
-from infdiag_tui.config import Endpoint, Protocol
+from infdiag_tui.config import Endpoint, Protocol, ReachedUrl
 from infdiag_tui.streams.base import SourceError
+from infdiag_tui.streams.reach.base import Reach, leads_to
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.text import clean, one_line, printable
 
@@ -29,6 +30,7 @@ _SETUP_TIMEOUT_S = 30.0
 _KEEPALIVE_S = 15.0
 _MAX_REDIRECTS = 3
 _POST_REPLY_BYTES = 8_000_000
+_ADDRESS: TypeAdapter[str] = TypeAdapter(ReachedUrl)
 
 
 @dataclasses.dataclass(slots=True)
@@ -38,6 +40,7 @@ class _Way:
     plan: Plan
     transport: httpx.AsyncBaseTransport
     round_trip_s: float = 0.0
+    reach: Reach | None = None
 
 
 class EndpointSender:
@@ -48,8 +51,18 @@ class EndpointSender:
     with `aclose`.
     """
 
-    def __init__(self, endpoint: Endpoint, user_agent: str = "infdiag", clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        user_agent: str = "infdiag",
+        clock: Clock | None = None,
+        reach: Reach | None = None,
+    ) -> None:
+        """`reach` is the way to the endpoint and its replicas, None for the direct one."""
         self._endpoint = endpoint
+        self._reach = reach
+        self._stack = AsyncExitStack()
+        self._going = False
         self._user_agent = user_agent
         self._clock = clock or SystemClock()
         self._ways: dict[tuple[str, str], _Way] = {}
@@ -134,13 +147,14 @@ class EndpointSender:
         self._thread.close()
         for way in ways:
             await way.transport.aclose()
+        await self._stack.aclose()
 
     async def _exchange(self, way: _Way, plan: Plan, kept: KeptReply, timeout_s: float | None) -> Outcome:
         from infdiag_tui.streams.probe.exchange import Prober
 
         if timeout_s is not None:
             plan = dataclasses.replace(plan, timeout_s=timeout_s)
-        prober = Prober(plan, kept.watching(way.transport), self._clock, kept.open)
+        prober = Prober(plan, kept.watching(way.transport), self._clock, kept.open, way.reach)
         prober.round_trip_s = way.round_trip_s
         outcome = await prober.probe(self._clock.monotonic())
         way.round_trip_s = prober.round_trip_s
@@ -163,6 +177,14 @@ class EndpointSender:
         except StuckCallError as error:
             reason = f"reading the endpoint's files has not ended for {error.waited_s:.0f} s"
             raise SourceError(reason, remedy="is endpoint.ca_file on a dead mount?") from error
+        if self._reach is not None and leads_to(self._reach, plan.host):
+            if not self._going:
+                await self._stack.enter_async_context(self._reach.going())
+                self._going = True
+            through = self._reach.transport(
+                plan.tls, connections=self._endpoint.max_in_flight, keepalive_s=_KEEPALIVE_S
+            )
+            return _Way(plan, through, reach=self._reach)
         from infdiag_tui.streams.probe.wire import open_transport
 
         try:
@@ -178,10 +200,10 @@ class EndpointSender:
 
 @asynccontextmanager
 async def open_sender(
-    endpoint: Endpoint, user_agent: str = "infdiag", clock: Clock | None = None
+    endpoint: Endpoint, user_agent: str = "infdiag", clock: Clock | None = None, reach: Reach | None = None
 ) -> AsyncIterator[EndpointSender]:
     """A sender for as long as the context lasts."""
-    sender = EndpointSender(endpoint, user_agent, clock)
+    sender = EndpointSender(endpoint, user_agent, clock, reach)
     try:
         yield sender
     finally:
@@ -207,9 +229,9 @@ def _at(url: str, base_url: str) -> str:
 
 
 def _checked(url: str) -> str:
-    """`url`, by the config's own rules for one; raises `SourceError`."""
+    """`url`, by the config's own rules for one, as it is sent; raises `SourceError`."""
     try:
-        return Endpoint(url=url).url
+        return _ADDRESS.validate_python(url)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise SourceError(one_line(clean(f"{url!r} {reason}"))) from error
@@ -217,7 +239,8 @@ def _checked(url: str) -> str:
 
 def _with_credentials(url: str, of: str) -> str:
     """`url` with the user and password of another URL, unless it has its own; raises `SourceError` if it is none."""
-    given, parts = urlsplit(of).netloc, urlsplit(_checked(url))
+    url = _checked(url)
+    given, parts = urlsplit(of).netloc, urlsplit(url)
     if "@" not in given or "@" in parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc=f"{given.rpartition('@')[0]}@{parts.netloc}"))

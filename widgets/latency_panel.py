@@ -120,6 +120,7 @@ A probe posts the known-good input on a fixed schedule, whatever the server does
 - `43–80+ ms`: too few replies yet to bound it from above. `≥ 5.00 s`: it falls among timeouts, the truth is longer.
 - **jitter** is p99 over p50; **errors** counts every failed request, timeouts too.
 - **dns, connect, tls** take place on fresh connections only. A long **wait** is the server's own time.
+- **tunnel** is what the way to the server adds (the API server, an SSH host): no client of the model meets it.
 - In the chart each failed request is a cross at the foot; an empty stretch means no requests.
 
 `n` is the number of requests in a window; `all` is since the start.

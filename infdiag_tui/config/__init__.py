@@ -10,8 +10,10 @@ from infdiag_tui.config.schema import (
     Metrics,
     ModelConfig,
     Protocol,
+    ReachedUrl,
     Ssh,
     Thresholds,
+    Via,
 )
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "Metrics",
     "ModelConfig",
     "Protocol",
+    "ReachedUrl",
     "Ssh",
     "Thresholds",
+    "Via",
 ]

@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 from infdiag_tui.config import Endpoint, Thresholds
 from infdiag_tui.findings.known import Known
-from infdiag_tui.model import ErrorKind, Evidence, LatencyView, LatencyWindow, Quantile, Snapshot, SourceState, Verdict
+from infdiag_tui.model import (
+    NOT_SENT,
+    ErrorKind,
+    Evidence,
+    LatencyView,
+    LatencyWindow,
+    Quantile,
+    Snapshot,
+    SourceState,
+    Verdict,
+)
 from infdiag_tui.text import one_line
 
 Limits = dict[str, tuple[float | None, str]]
@@ -179,11 +189,11 @@ def _rates(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thre
     if window.error_rate is None:
         return
     # As in the rate: a request that was never sent did not fail.
-    unsent = dict(window.errors).get(ErrorKind.OVERRUN, 0)
+    unsent = window.unsent
     sent = window.requests - unsent
     failed = sent - window.answered
-    kinds = ", ".join(f"{count} {kind}" for kind, count in window.errors if kind is not ErrorKind.OVERRUN)
-    left_out = f"; {unsent} more were not sent in time" if unsent else ""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in window.errors if kind not in NOT_SENT)
+    left_out = f"; {unsent} more were never sent" if unsent else ""
     over = window.error_rate > thresholds.error_rate
     if sent < MIN_REQUESTS:
         verdict = Verdict.UNKNOWN

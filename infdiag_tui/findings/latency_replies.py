@@ -10,7 +10,7 @@ from itertools import groupby
 from infdiag_tui.clock import utc_text
 from infdiag_tui.config import Thresholds
 from infdiag_tui.findings.known import Known
-from infdiag_tui.model import ErrorKind, Evidence, LatencyView, Reply, Snapshot, Verdict
+from infdiag_tui.model import NOT_SENT, ErrorKind, Evidence, LatencyView, Reply, Snapshot, Verdict
 from infdiag_tui.servers.stages import FAR_ABOVE, SPECIFICATION, TYPICAL_MS
 from infdiag_tui.text import one_line
 
@@ -48,7 +48,7 @@ def _judge(view: LatencyView, thresholds: Thresholds) -> tuple[Evidence, ...]:
 
 def _each(view: LatencyView, thresholds: Thresholds) -> Iterator[Evidence]:
     newest = view.replies[-1].at
-    replies = [one for one in view.replies if newest - one.at <= WINDOW_S and one.error is not ErrorKind.OVERRUN]
+    replies = [one for one in view.replies if newest - one.at <= WINDOW_S and one.error not in NOT_SENT]
     kinds = ", ".join(str(kind) for kind in _NOT_CONNECTED)
     yield from _failing(
         view,

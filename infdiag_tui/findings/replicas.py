@@ -11,7 +11,7 @@ from functools import partial
 from infdiag_tui.config import Thresholds
 from infdiag_tui.findings.known import Known
 from infdiag_tui.findings.series import EMPTY, entities, is_fresh, recent, weighted_mean
-from infdiag_tui.model import ErrorKind, Evidence, LatencyView, SeriesKey, Snapshot, Verdict
+from infdiag_tui.model import NOT_SENT, Evidence, LatencyView, SeriesKey, Snapshot, Verdict
 from infdiag_tui.stats.fisher import fisher_greater
 from infdiag_tui.text import one_line
 
@@ -82,7 +82,7 @@ def _by_replies(view: LatencyView) -> list[Replica]:
     newest = view.replies[-1].at if view.replies else 0.0
     by_name: dict[str, list[tuple[float, bool]]] = {}
     for reply in view.replies:
-        if reply.replica and newest - reply.at <= WINDOW_S and reply.error is not ErrorKind.OVERRUN:
+        if reply.replica and newest - reply.at <= WINDOW_S and reply.error not in NOT_SENT:
             by_name.setdefault(reply.replica, []).append((reply.total_ms, reply.ok))
     return [
         Replica(

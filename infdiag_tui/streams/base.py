@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from infdiag_tui.clock import Clock, SystemClock
 from infdiag_tui.model import Observation, Pod, SourceState
+
+if TYPE_CHECKING:
+    from infdiag_tui.streams.reach.base import Reach
 
 
 class SourceError(Exception):
@@ -67,9 +70,10 @@ class StreamContext:
     """What every stream's builder is given besides its config.
 
     `roster` is the model's pods; the cluster's builder puts it there for those that are built after it, None without a
-    cluster.
+    cluster. `reach` is the way to the model server that they share (`reach_for` makes it), None for the direct one.
     """
 
     clock: Clock = field(default_factory=SystemClock)
     user_agent: str = "infdiag"
     roster: Roster | None = None
+    reach: Reach | None = None

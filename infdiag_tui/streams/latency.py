@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from infdiag_tui.model import Observation
 from infdiag_tui.streams.base import SourceError, Stream, StreamContext
 from infdiag_tui.streams.probe.open_loop import OpenLoop
 from infdiag_tui.streams.probe.reachability import Reachability
+from infdiag_tui.streams.reach.base import Reach, going
+from infdiag_tui.streams.reach.open import reach_for
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.text import clean, one_line
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from infdiag_tui.streams.probe.plan import Plan
 
 _SETUP_TIMEOUT_S = 30.0
+_MEASURE_EVERY_S = 5.0
+"""Between two round trips through a way that is not the direct one."""
 _SHORTEST_KEEPALIVE_S, _LONGEST_KEEPALIVE_S = 15.0, 90.0
 """Idle connections are kept for 2.5 intervals within these bounds: longer than the time between two probes, so that
 reuse is what is measured, and not so long that a firewall has forgotten them (Go's client also stops at 90 s)."""
@@ -28,7 +33,9 @@ reuse is what is measured, and not so long that a firewall has forgotten them (G
 
 def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
     """The probe of the model's endpoint; none when no endpoint is configured."""
-    return [] if config.endpoint is None else [LatencyStream(config.endpoint, context)]
+    if config.endpoint is None:
+        return []
+    return [LatencyStream(config.endpoint, context, reach_for(config, context))]
 
 
 class LatencyStream:
@@ -40,8 +47,9 @@ class LatencyStream:
 
     name = "latency"
 
-    def __init__(self, endpoint: Endpoint, context: StreamContext) -> None:
+    def __init__(self, endpoint: Endpoint, context: StreamContext, reach: Reach | None = None) -> None:
         self._endpoint = endpoint
+        self._reach = reach
         self._context = context
         self._interval_s = 1.0 / endpoint.rate_per_s
         # A target that hangs is first heard of when its first unanswered request times out.
@@ -49,6 +57,11 @@ class LatencyStream:
 
     async def observe(self) -> AsyncIterator[Observation]:
         """Replies and states until cancelled; raises `SourceError` when the config cannot be used."""
+        async with going(self._reach), aclosing(self._probed()) as observations:
+            async for observation in observations:
+                yield observation
+
+    async def _probed(self) -> AsyncGenerator[Observation]:
         prober, transport = await self._prepare()
         loop: OpenLoop[Outcome] = OpenLoop(
             prober.probe,
@@ -59,6 +72,7 @@ class LatencyStream:
             monotonic=self._context.clock.monotonic,
         )
         reachability = Reachability()
+        measuring = asyncio.create_task(self._measure(), name="round trips of the probe's way")
         try:
             async with aclosing(loop.outcomes()) as outcomes:
                 async for outcome in outcomes:
@@ -67,7 +81,14 @@ class LatencyStream:
                     if status is not None:
                         yield status
         finally:
+            measuring.cancel()
+            await asyncio.gather(measuring, return_exceptions=True)
             await transport.aclose()
+
+    async def _measure(self) -> None:
+        while self._reach is not None:
+            await self._reach.measure()
+            await asyncio.sleep(_MEASURE_EVERY_S)
 
     async def _prepare(self) -> tuple[Prober, httpx.AsyncBaseTransport]:
         """The prober and its connections, with everything imported and read that the first request would wait for."""
@@ -94,6 +115,11 @@ class LatencyStream:
         from infdiag_tui.streams.probe.wire import open_transport
 
         keepalive_s = min(_LONGEST_KEEPALIVE_S, max(_SHORTEST_KEEPALIVE_S, 2.5 * self._interval_s))
+        if self._reach is not None:
+            transport = self._reach.transport(
+                plan.tls, connections=self._endpoint.max_in_flight, keepalive_s=keepalive_s
+            )
+            return Prober(plan, transport, self._context.clock, reach=self._reach), transport
         try:
             transport = open_transport(
                 plan.tls,
