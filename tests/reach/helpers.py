@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -66,7 +67,7 @@ async def observed(model: ModelConfig, enough: Callable[[list[Observation]], obj
     context = StreamContext()
     stream = LatencyStream(model.endpoint, context, reach_for(model, context))
     told: list[Observation] = []
-    async with aclosing(cast("Any", stream.observe())) as observations:
+    async with asyncio.timeout(20), aclosing(cast("Any", stream.observe())) as observations:
         async for observation in observations:
             told.append(observation)
             if enough(told):

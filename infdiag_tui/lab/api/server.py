@@ -12,6 +12,7 @@ from aiohttp import web
 
 from infdiag_tui.lab.api.access import Access
 from infdiag_tui.lab.api.execution import end_abandoned
+from infdiag_tui.lab.api.forwarding import forward_place, serve_forward
 from infdiag_tui.lab.api.listener import Listener
 from infdiag_tui.lab.api.node import ExecPlace, Node, NodeError
 from infdiag_tui.lab.api.podlog import stream_log
@@ -99,6 +100,8 @@ class ApiServer:
             return await stream_log(request, self._node, target)
         if target.subresource == "exec":
             return await serve_exec(request, self._exec_place(target, dict(request.query)))
+        if target.subresource == "portforward":
+            return await serve_forward(request, forward_place(self._store, target, request.query.getall("ports", [])))
         if target.subresource:
             raise ApiError(404, "the server could not find the requested resource")
         if target.resource.group == METRICS_GROUP:
