@@ -52,11 +52,16 @@ class Sshd:
 
     def drop(self) -> int:
         """Kills the processes of every login, as when the network goes; how many there were."""
-        assert self.process is not None
-        sessions = psutil.Process(self.process.pid).children(recursive=True)
+        sessions = self.sessions()
         for session in sessions:
             session.send_signal(signal.SIGKILL)
         return len(sessions)
+
+    def sessions(self) -> list[psutil.Process]:
+        """The processes of those who are logged in."""
+        assert self.process is not None
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
 
     def new_host_key(self) -> str:
         """As after a new installation; returns the line of known_hosts that would be right."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from infdiag_tui.streams.reach.base import ReachError
 
@@ -45,7 +44,7 @@ class Splices:
     """The connections that are open through a way."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Far] = {}
 
     async def local_end_of(self, far: Far) -> LocalEnd:
         """A socket whose bytes go to `far` and come from there until either side ends."""
@@ -53,21 +52,25 @@ class Splices:
         theirs.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours)
         end = LocalEnd(theirs)
-        self.keep(splice(far, reader, writer, end))
-        return end
+        task = asyncio.create_task(splice(far, reader, writer, end))
+        self._running[task] = far
 
-    def keep(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs a connection's work until it ends or the way is closed."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        def ended(task: asyncio.Task[None]) -> None:
+            # Here, for a task that is cancelled before its first step never comes to its own end.
+            writer.close()
+            self._running.pop(task, None)
+
+        task.add_done_callback(ended)
+        return end
 
     async def aclose(self) -> None:
         """Ends every connection."""
-        tasks = list(self._tasks)
-        for task in tasks:
+        running = dict(self._running)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
+        for far in running.values():
+            await far.aclose()
 
 
 async def splice(

@@ -25,7 +25,11 @@ class _TunnelStream(SocketStream):
 
     @classmethod
     async def of(cls, end: LocalEnd) -> _TunnelStream:
-        stream = await cls.on(end.socket)
+        try:
+            stream = await cls.on(end.socket)
+        except BaseException:
+            end.socket.close()
+            raise
         stream.end = end
         return stream
 
