@@ -71,7 +71,10 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one request of a check met. `body` is the reply's parsed JSON, None when it is none."""
+    """What one request of a check met. `body` is the reply's parsed JSON, None when it is none.
+
+    `total_ms` leaves out what a tunnel to the server added (`tunnel_ms`, None without one or while that is not known).
+    """
 
     ok: bool
     status: int | None
@@ -81,6 +84,7 @@ class Answer:
     error: str = ""
     model_version: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    tunnel_ms: float | None = None
 
 
 class Sender(Protocol):

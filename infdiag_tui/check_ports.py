@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _SETUP_TIMEOUT_S = 30.0
 _KEEPALIVE_S = 15.0
 _MAX_REDIRECTS = 3
+_MEASURE_EVERY_S = 10.0
 _POST_REPLY_BYTES = 8_000_000
 _ADDRESS: TypeAdapter[str] = TypeAdapter(ReachedUrl)
 
@@ -63,6 +64,7 @@ class EndpointSender:
         self._reach = reach
         self._stack = AsyncExitStack()
         self._going = False
+        self._measured_at = float("-inf")
         self._user_agent = user_agent
         self._clock = clock or SystemClock()
         self._ways: dict[tuple[str, str], _Way] = {}
@@ -156,9 +158,17 @@ class EndpointSender:
             plan = dataclasses.replace(plan, timeout_s=timeout_s)
         prober = Prober(plan, kept.watching(way.transport), self._clock, kept.open, way.reach)
         prober.round_trip_s = way.round_trip_s
+        await self._measure(way)
         outcome = await prober.probe(self._clock.monotonic())
         way.round_trip_s = prober.round_trip_s
         return outcome
+
+    async def _measure(self, way: _Way) -> None:
+        """Times the way that is not the direct one, now and then, so that answers can be told without its share."""
+        now = self._clock.monotonic()
+        if way.reach is not None and now - self._measured_at > _MEASURE_EVERY_S:
+            self._measured_at = now
+            await way.reach.measure()
 
     async def _way(self, url: str) -> _Way:
         """How the server of `url` is reached; raises `SourceError` when the config cannot be used for it."""
@@ -290,10 +300,11 @@ def _answer(outcome: Outcome, kept: KeptReply, *, with_remedy: bool) -> Answer:
         status=reply.status,
         body=kept.body if reply.ok else None,
         text=kept.text,
-        total_ms=reply.total_ms,
+        total_ms=reply.own_ms,
         error=_sentence(reply.error_text, outcome.remedy if with_remedy else ""),
         model_version=reply.model_version or kept.model_version if reply.ok else "",
         headers={name: printable(value) for name, value in kept.headers.items()},
+        tunnel_ms=reply.phases.tunnel_ms,
     )
 
 

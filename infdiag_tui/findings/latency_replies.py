@@ -169,6 +169,9 @@ def _on_the_way(view: LatencyView, answered: Sequence[Reply]) -> Iterator[Eviden
     """
     if len(answered) < LEAST_REPLIES:
         return
+    if view.through:
+        yield _not_the_clients_way(view, answered)
+        return
     connects = [one.phases.connect_ms for one in view.replies if one.phases.connect_ms is not None]
     round_trip_ms = min(connects, default=0.0)
     spent = [_way_ms(one, round_trip_ms) for one in answered]
@@ -197,6 +200,21 @@ def _on_the_way(view: LatencyView, answered: Sequence[Reply]) -> Iterator[Eviden
         sample_size=len(answered),
         threshold=MOSTLY_ON_THE_WAY,
         threshold_source=f"most of a request, and {limit_ms:g} ms by the {SPECIFICATION}",
+    )
+
+
+def _not_the_clients_way(view: LatencyView, answered: Sequence[Reply]) -> Evidence:
+    known = [one.phases.tunnel_ms for one in answered if one.phases.tunnel_ms is not None]
+    took = f", which takes {statistics.fmean(known):.1f} ms of it on average" if known else ""
+    return Evidence(
+        id="latency.network_share",
+        statement=f"what clients spend on the way is not measured: the probe goes through {view.through}{took}",
+        verdict=Verdict.UNKNOWN,
+        source="latency",
+        at=answered[-1].at,
+        subject=view.target,
+        window_s=WINDOW_S,
+        sample_size=len(answered),
     )
 
 

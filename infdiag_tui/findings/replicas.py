@@ -83,7 +83,7 @@ def _by_replies(view: LatencyView) -> list[Replica]:
     by_name: dict[str, list[tuple[float, bool]]] = {}
     for reply in view.replies:
         if reply.replica and newest - reply.at <= WINDOW_S and reply.error not in NOT_SENT:
-            by_name.setdefault(reply.replica, []).append((reply.total_ms, reply.ok))
+            by_name.setdefault(reply.replica, []).append((reply.own_ms, reply.ok))
     return [
         Replica(
             name,

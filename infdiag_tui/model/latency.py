@@ -84,6 +84,11 @@ class Reply:
         """True for a usable answer."""
         return self.error is None
 
+    @property
+    def own_ms(self) -> float:
+        """The total without what a tunnel added to it: what a client beside the server would have waited."""
+        return max(0.0, self.total_ms - (self.phases.tunnel_ms or 0.0))
+
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
@@ -162,4 +167,9 @@ class LatencyView:
     replies: tuple[Reply, ...] = ()
     """The newest replies themselves, in order of completion."""
     trace: SeriesView = field(default_factory=SeriesView)
-    """All answers and timeouts since start, as geometric means of milliseconds over spans of equal length."""
+    """All answers and timeouts since start (`Reply.own_ms`), as geometric means over spans of equal length."""
+
+    @property
+    def through(self) -> str:
+        """What the newest request went through, empty for the direct way."""
+        return self.last.through if self.last is not None else ""

@@ -15,7 +15,7 @@ from infdiag_tui.streams.probe.certificate import served_validity
 from infdiag_tui.streams.probe.failure import Failure, classify, timed_out
 from infdiag_tui.streams.probe.finite import NumberWatch
 from infdiag_tui.streams.probe.open_loop import wait_until
-from infdiag_tui.streams.probe.phases import CURRENT_WIRE, WireTimes
+from infdiag_tui.streams.probe.phases import CURRENT_WIRE, Stage, WireTimes
 from infdiag_tui.streams.probe.plan import Plan
 from infdiag_tui.streams.probe.protocols import (
     MAX_REPLY_BYTES,
@@ -43,6 +43,8 @@ _IDLE_CLOSE_MARGIN_S = 0.002
 _DRAIN_S = 0.25
 """How long a stream may take to close its body after its own end mark, before the connection is given up."""
 _EXCERPT_BYTES = 4_096
+_OPENING = (Stage.START, Stage.DNS, Stage.CONNECT)
+"""Stages in which a way that is not the direct one is not open yet."""
 _CERTIFICATE_TIMEOUT_S = 2.0
 _CERTIFICATE_FRESH_S = 60.0
 
@@ -116,6 +118,12 @@ class Prober:
                     result = await self._attempt(self._request(progress.wire), progress)
         except TimeoutError:
             result = timed_out(progress.wire, self._plan.timeout_s, self._plan.server)
+            if self._reach is not None and progress.wire.stage in _OPENING:
+                result = Failure(
+                    ErrorKind.TUNNEL,
+                    f"{self._reach.name} gave no connection to {self._plan.server} within {self._plan.timeout_s:g} s",
+                    "check the way: network and VPN, the API server or SSH host, and the address from there",
+                )
         ended = progress.wire.ended_at
         if ended is None or isinstance(result, Failure):
             ended = self._clock.monotonic()
