@@ -118,6 +118,11 @@ class Endpoint(Section):
     )
     objective_p99_ms: float | None = Field(None, gt=0, description="The p99 that this service promises, milliseconds.")
 
+    per_replica: bool = Field(
+        False,
+        description="Probe each ready pod in turn as well, all together rate_per_s times a second, to compare them.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _way_by_scheme(cls, raw: Any) -> Any:
@@ -254,6 +259,12 @@ class ModelConfig(Section):
         description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them. Relative paths "
         "are relative to this file's folder.",
     )
+
+    @model_validator(mode="after")
+    def _pods_are_known(self) -> Self:
+        if self.endpoint is not None and self.endpoint.per_replica and self.kubernetes is None:
+            raise ValueError("endpoint.per_replica needs the model's pods. Set kubernetes.selector")
+        return self
 
     @model_validator(mode="after")
     def _ssh_host_is_named(self) -> Self:

@@ -78,6 +78,8 @@ class Reply:
     """True when a number is missing where one belongs (NaN, infinity, null); None when it holds no numbers."""
     through: str = ""
     """What it went through (`the API server's proxy`), empty for the direct way."""
+    in_turn: bool = False
+    """Sent to `replica` (a pod's key) alone, to compare it with its equals; none of the service's own requests."""
 
     @property
     def ok(self) -> bool:

@@ -15,7 +15,17 @@ log = logging.getLogger(__name__)
 
 Builder = Callable[[ModelConfig, StreamContext], Sequence[Stream]]
 
-BUILT_IN = ("latency", "logs", "cluster", "server_metrics", "gpu_nvml", "gpu_dcgm", "process", "host")
+BUILT_IN = (
+    "latency",
+    "logs",
+    "cluster",
+    "latency_replicas",
+    "server_metrics",
+    "gpu_nvml",
+    "gpu_dcgm",
+    "process",
+    "host",
+)
 """Modules of this package with a `build` function, most urgent for an operator first; a roster before who needs it."""
 
 ENTRY_POINTS = "infdiag.streams"

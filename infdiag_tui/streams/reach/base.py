@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-_ROUND_TRIPS = 5
+_ROUND_TRIPS, _LEAST_TRIPS = 7, 3
 
 
 class ReachError(SourceError):
@@ -110,7 +110,10 @@ def leads_to(reach: Reach | None, host: str) -> bool:
 
 
 class RoundTrips:
-    """The newest round trips and their median, which a single slow one does not move."""
+    """The newest round trips and their median, which a single slow one does not move.
+
+    One of the first alone would not do: they fall into the time at which everything starts and waits for everything.
+    """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -125,6 +128,11 @@ class RoundTrips:
         self._newest.append((self._monotonic() - began) * 1e3)
 
     @property
+    def lacking(self) -> int:
+        """How many more it takes until there is a median."""
+        return max(0, _LEAST_TRIPS - len(self._newest))
+
+    @property
     def median_ms(self) -> float | None:
-        """None before the first."""
-        return statistics.median(self._newest) if self._newest else None
+        """None while there are too few."""
+        return None if self.lacking else statistics.median(self._newest)
