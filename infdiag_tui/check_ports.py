@@ -11,11 +11,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from checks.base import Answer
+from checks.base import NO_LOAD_BY_PROXY, Answer, CheckError
 from infdiag_tui.clock import Clock, SystemClock
 from infdiag_tui.config import Endpoint, Protocol, ReachedUrl
 from infdiag_tui.streams.base import SourceError
-from infdiag_tui.streams.reach.base import Reach, leads_to
+from infdiag_tui.streams.reach.base import ByteReach, Reach, leads_to
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.text import clean, one_line, printable
 
@@ -141,6 +141,23 @@ class EndpointSender:
         kept = KeptReply.of_text(_POST_REPLY_BYTES)
         outcome = await self._exchange(way, plan, kept, timeout_s)
         return _answer(outcome, kept, with_remedy=outcome.reply.status is None)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        """As `Forwarder.listening`."""
+        parts = urlsplit(self._endpoint.url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        reach = self._reach
+        if reach is None or not leads_to(reach, host):
+            yield ""
+            return
+        if not isinstance(reach, ByteReach):
+            raise CheckError(NO_LOAD_BY_PROXY)
+        from infdiag_tui.streams.reach.listener import listening
+
+        async with reach.going(), listening(lambda: reach.far_end(host, port)) as address:
+            yield address
 
     async def aclose(self) -> None:
         """Closes every connection."""

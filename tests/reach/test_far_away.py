@@ -19,7 +19,7 @@ from tests.support import serving_app
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-ROUND_TRIP_S = 0.12
+ROUND_TRIP_S = 0.15
 """More than the model takes, so that it cannot hide in it."""
 
 
@@ -47,8 +47,8 @@ async def test_a_far_api_server_is_not_the_models_latency(lab: Lab, tmp_path: Pa
         away = model.model_copy(update={"kubernetes": Kubernetes(kubeconfig=kubeconfig, namespace=lab.namespace)})
         share_ms, own_ms = told_apart(await observed(away, enough))
 
-    assert share_ms == pytest.approx(ROUND_TRIP_S * 1e3, abs=40)
-    assert own_ms < model_takes_ms + 40
+    assert share_ms == pytest.approx(ROUND_TRIP_S * 1e3, abs=60)
+    assert own_ms < model_takes_ms + 60
 
 
 async def test_a_far_ssh_host_is_not_the_models_latency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,5 +62,5 @@ async def test_a_far_ssh_host_is_not_the_models_latency(tmp_path: Path, monkeypa
             )
             share_ms, own_ms = told_apart(await observed(model, enough))
 
-    assert share_ms == pytest.approx(ROUND_TRIP_S * 1e3, abs=40)
-    assert own_ms < 40
+    assert share_ms == pytest.approx(ROUND_TRIP_S * 1e3, abs=60)
+    assert own_ms < 60

@@ -6,7 +6,7 @@ import statistics
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from infdiag_tui.config import Via
 from infdiag_tui.model import ErrorKind, SourceState
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import ssl
 
     import httpx
+
+    from infdiag_tui.streams.reach.splice import Far
 
 _ROUND_TRIPS, _LEAST_TRIPS = 7, 3
 
@@ -75,6 +77,15 @@ class Reach(Protocol):
 
     def going(self) -> AbstractAsyncContextManager[Reach]:
         """Keeps the way open; the last one to leave closes it."""
+        ...
+
+
+@runtime_checkable
+class ByteReach(Protocol):
+    """A way that carries bytes, whatever they say."""
+
+    async def far_end(self, host: str, port: int) -> Far:
+        """The far end of a new connection; raises `ReachError`."""
         ...
 
 
