@@ -217,6 +217,7 @@ class Check(Generic[P]):
         symptoms: the symptoms that it is offered for first.
         params: its parameters' model.
         needs_snapshot: it looks at the incident as observed; without a console the sources are watched for it first.
+        asked_for: only an operator starts it: it keeps something beyond the incident.
     """
 
     name: ClassVar[str]
@@ -226,6 +227,7 @@ class Check(Generic[P]):
     symptoms: ClassVar[tuple[str, ...]] = ()
     params: ClassVar[type[Params]]
     needs_snapshot: ClassVar[bool] = False
+    asked_for: ClassVar[bool] = False
 
     def missing(self, params: P, context: CheckContext) -> str:
         """Which input is missing and which config key or flag gives it; empty when it can run."""

@@ -201,7 +201,7 @@ def _nodes(snapshot: Snapshot) -> Iterator[Evidence]:
         statement=one_line(clean(f"Nodes are in trouble ({told}); the latest: {newest.name}: {newest.message}"), 400),
         verdict=Verdict.WARN,
         source=SOURCE,
-        at=newest.last_at or newest.at,
+        at=newest.at if newest.last_at is None else snapshot.steady(newest.last_at),
         value=float(sum(event.count for event in found)),
         unit="events",
     )

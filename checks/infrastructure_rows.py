@@ -79,8 +79,9 @@ def _requests(pod: Pod, name: str) -> float | None:
 def _pod(pod: Pod, snapshot: Snapshot) -> Iterator[Row]:
     usage = snapshot.usage.get(pod.key)
     no_usage = "metrics.k8s.io gave no usage of this pod"
-    yield _pod_cpu(pod, usage, no_usage, snapshot.at)
-    memory = Row("pod memory", pod.key, usage.at if usage else pod.at, "pods", snapshot.at)
+    read_at = snapshot.steady(usage.at) if usage else pod.at
+    yield _pod_cpu(pod, usage, no_usage, read_at, snapshot.at)
+    memory = Row("pod memory", pod.key, read_at, "pods", snapshot.at)
     limit, request = pod.memory_limit_bytes, _requests(pod, "memory_request_bytes")
     if usage is None:
         memory.lack(UTILISATION, no_usage)
@@ -123,8 +124,8 @@ def _pod(pod: Pod, snapshot: Snapshot) -> Iterator[Row]:
     yield containers
 
 
-def _pod_cpu(pod: Pod, usage: PodUsage | None, no_usage: str, now: float) -> Row:
-    row = Row("pod cpu", pod.key, usage.at if usage else pod.at, "pods", now)
+def _pod_cpu(pod: Pod, usage: PodUsage | None, no_usage: str, read_at: float, now: float) -> Row:
+    row = Row("pod cpu", pod.key, read_at, "pods", now)
     limit, request = pod.cpu_limit_cores, _requests(pod, "cpu_request_cores")
     if usage is None:
         row.lack(UTILISATION, no_usage)

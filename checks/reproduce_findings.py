@@ -50,7 +50,8 @@ def conclude(finding: Finding) -> Outcome:
     failed = [_failed(finding, target.name) for target in finding.targets]
     skew = _skew(finding)
     repeats = _deterministic(finding, skewed=skew is not None and skew.value is True)
-    evidence = [*failed, *([repeats] if repeats else []), *([skew] if skew else [])]
+    wrong = [one for target in finding.targets if (one := _wrong(finding, target.name))]
+    evidence = [*failed, *wrong, *([repeats] if repeats else []), *([skew] if skew else [])]
     verdicts = {one.verdict for one in evidence}
     status = CheckStatus.OK
     if Verdict.FAIL in verdicts:
@@ -99,6 +100,35 @@ def _failed(finding: Finding, target: str) -> Evidence:
         sample_size=asked,
         threshold=0.0,
         threshold_source=_RULE,
+    )
+
+
+def _wrong(finding: Finding, target: str) -> Evidence | None:
+    """Whether what was answered is right, whatever came of other requests; None where nothing says what is right."""
+    judged = [(run, tally) for run, tally in finding.tallies(target) if run.case.has_expected and tally.answered]
+    if not judged:
+        return None
+    bad = [(run, tally) for run, tally in judged if tally.mismatches]
+    answered = sum(tally.answered for _, tally in judged)
+    where = "" if target == SERVICE else f" at {target}"
+    statement = f"Every one of {answered} answers is as expected{where}"
+    if bad:
+        run, tally = bad[0]
+        times = f"{tally.mismatches} of {tally.answered} times"
+        statement = f"Wrong answers to {len(bad)} of {_cases(len(judged))}{where}: {run.case.name} {times}"
+        statement += f", {_first_difference(tally.mismatch)}"
+    return Evidence(
+        id="reproduce.wrong",
+        statement=one_line(statement),
+        verdict=Verdict.FAIL if bad else Verdict.OK,
+        source=SOURCE,
+        at=finding.at,
+        value=float(len(bad)),
+        unit="cases",
+        subject="" if target == SERVICE else target,
+        sample_size=answered,
+        threshold=0.0,
+        threshold_source="expected outputs of the cases",
     )
 
 

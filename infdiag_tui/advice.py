@@ -6,10 +6,10 @@ import dataclasses
 import logging
 
 from infdiag_tui.companions.find import Found, beside_model, on_host, skill_packs
-from infdiag_tui.companions.offers import offers
+from infdiag_tui.companions.offers import Offer, offers
 from infdiag_tui.knowledge.guidance import Guidance
 from infdiag_tui.model import CompanionOffer, Diagnosis, GuidanceView, HypothesisStatus, Snapshot
-from infdiag_tui.remote.way import Way
+from infdiag_tui.remote.way import Way, where_beside
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.targets import Target
 from infdiag_tui.text import clean, one_line
@@ -83,11 +83,20 @@ class Advice:
                 tool=one_line(one.tool),
                 purpose=one_line(one.purpose, 400),
                 command=one_line(clean(one.command), _LONGEST),
-                place=one.place.value if one.place else "",
+                where=_where(one),
                 note=one_line(one.note, 400),
                 impact=one.impact,
                 interactive=one.interactive,
+                beside=None if one.interactive else one.beside,
             )
             for one in made
         )
-        return GuidanceView(name, title, text, offered, one_line(clean(self._beside_words), 400))
+        way = where_beside(self._target, snapshot.pods)
+        known = one_line(clean(self._beside_words), 400)
+        return GuidanceView(name, title, text, offered, known, one_line(clean(way), 400))
+
+
+def _where(offer: Offer) -> str:
+    if offer.place is None:
+        return ""
+    return one_line(offer.beside.where, 400) if offer.beside is not None else "on this machine"

@@ -79,6 +79,27 @@ class SystemClock(SteadyClock):
         return time.monotonic()
 
 
+SET_S = 2.0
+"""A wall clock that is off by this much was set: NTP's daemons smooth away less than a second or so."""
+
+
+def set_by_s(clock: Clock) -> float:
+    """By how much the machine's clock was set since the start; what NTP corrects little by little is none of it.
+
+    To a tenth of a second: what is computed from it is remembered for as long as it stays the same.
+    """
+    ahead_s = clock.wall() - clock.now()
+    return round(ahead_s, 1) if abs(ahead_s) >= SET_S else 0.0
+
+
+def steady_time(clock: Clock, dated: float) -> float:
+    """When on `clock`'s own time that was which others date `dated` (Unix seconds): never after now.
+
+    What they date can then be laid beside what was dated here, however this machine's clock was set meanwhile.
+    """
+    return min(clock.now(), dated - set_by_s(clock))
+
+
 def utc_text(at: float) -> str:
     """`at` (Unix seconds) as `2026-01-31 03:04:05Z`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from infdiag_tui.exit_codes import USAGE
-from infdiag_tui.model import Snapshot, StartFailure
+from infdiag_tui.model import CompanionOffer, Snapshot, StartFailure
 
 if TYPE_CHECKING:
     from infdiag_tui.session import Session
@@ -59,6 +59,7 @@ class Engine:
         self._edits = itertools.count(1)
         self._work: set[asyncio.Task[None]] = set()
         self._check_runs = itertools.count(1)
+        self._companion_runs = itertools.count(1)
         self._stop_asked = False
 
     def start(self) -> None:
@@ -116,6 +117,16 @@ class Engine:
             task.add_done_callback(self._work.discard)
 
         self._ask(begin)
+
+    def start_companion(self, offer: CompanionOffer) -> int:
+        """Runs a command that the operator agreed to; returns the id that `Snapshot.companion` bears from then on."""
+        run_id = next(self._companion_runs)
+        self._ask(lambda session: session.companions.start(run_id, offer))
+        return run_id
+
+    def stop_companion(self, run_id: int) -> None:
+        """Ends a companion's command."""
+        self._ask(lambda session: session.companions.stop(run_id))
 
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """Asks for a check with a form's values; returns the id under which `Snapshot.checks` tells how it goes."""

@@ -27,7 +27,7 @@ from infdiag_tui.text import one_line
 log = logging.getLogger(__name__)
 
 _OUT_OF_REACH = (SourceState.UNAVAILABLE, SourceState.FORBIDDEN)
-_ASKED_FOR = ("latency", "logs", "pods", "pod-logs", "dcgm", "process")
+_ASKED_FOR = ("latency", "logs", "pods", "pod-logs", "dcgm", "gpu-source", "process", "server_prometheus")
 """Sources that someone named; this machine's own GPU and host are looked at unasked and may be absent."""
 
 

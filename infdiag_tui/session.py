@@ -14,7 +14,8 @@ from infdiag_tui.advice import Advice
 from infdiag_tui.auto_checks import AutoChecks
 from infdiag_tui.baselines import Baseline, BaselineFile, baseline_path
 from infdiag_tui.check_runs import CheckRuns
-from infdiag_tui.clock import Clock, utc_text
+from infdiag_tui.clock import Clock, set_by_s, steady_time, utc_text
+from infdiag_tui.companion_runs import CompanionRuns
 from infdiag_tui.diagnosis import diagnose
 from infdiag_tui.diagnosis.standing import Standing
 from infdiag_tui.findings import Assessor
@@ -48,8 +49,6 @@ FILL_EVERY_S = 2.0
 ADVISE_EVERY_S = 3.0
 SAVE_AFTER_S = 0.3
 """A change is on disk within a second: this pause lets keystrokes gather, the write itself takes milliseconds."""
-CLOCK_SET_S = 2.0
-"""A wall clock that is off by this much was set: NTP's daemons smooth away less than a second or so."""
 SAVE_TIMEOUT_S = 5.0
 """From then on a disk that does not answer is named."""
 
@@ -81,7 +80,8 @@ class Session:
     ) -> None:
         self.target = target
         self._knowledge = knowledge or load_knowledge(None, ())
-        self.hub = Hub(max_log_lines=target.model.logs.max_lines, opened_at=clock.now())
+        lines = target.model.logs.max_lines
+        self.hub = Hub(max_log_lines=lines, opened_at=clock.now(), steady=lambda dated: steady_time(clock, dated))
         self._clock = clock
         self._supervisor = Supervisor(streams, self.hub.put, clock)
         self._info = IncidentInfo(target.model_name, target.symptom, clock.now(), str(folder))
@@ -108,6 +108,8 @@ class Session:
         self._exported_at: float | None = None
         self._dirty = asyncio.Event()
         self._checks = CheckRuns(target, folder, clock, self.snapshot)
+        self._context = StreamContext(clock=clock, user_agent=f"infdiag/{__version__}")
+        self.companions = CompanionRuns(target, self._context)
         self._refill()
 
     async def run(self) -> None:
@@ -120,6 +122,7 @@ class Session:
                 group.create_task(self._keep_assessing(), name="assess")
                 group.create_task(self._keep_saving(), name="save")
                 group.create_task(self._checks.run(), name="checks")
+                group.create_task(self.companions.run(), name="companions")
                 group.create_task(self._check_unattended(), name="unattended checks")
                 group.create_task(self._keep_advising(), name="advice")
                 group.create_task(self._baseline.follow(self._compare_with), name="baseline")
@@ -207,7 +210,8 @@ class Session:
             severity=self._diagnosis.severity,
             diagnosis=self._diagnosis,
             guidance=self._advice.view,
-            clock_set_s=self._clock_set_s(),
+            companion=self.companions.latest,
+            clock_set_s=set_by_s(self._clock),
             checks=self._checks.runs,
             offered=self._checks.offered,
             draft=DraftView(
@@ -247,8 +251,8 @@ class Session:
 
     async def look_beside_model(self) -> None:
         """Looks which companion tools are beside the model: runs a command there, which the operator agreed to."""
-        context = StreamContext(clock=self._clock, user_agent=f"infdiag/{__version__}")
-        await self._advice.look_beside(way_beside(self.target, context, self.snapshot().pods))
+        await self._advice.look_beside(way_beside(self.target, self._context, self.hub.pods))
+        await self._advice.follow(self.snapshot())  # whoever asked is waiting
 
     def check_by_itself(self) -> None:
         """From now on the read-only checks are run unasked, the most telling first."""
@@ -304,14 +308,9 @@ class Session:
             self._defect = ""
             self._assessed_at = self._clock.now()
 
-    def _clock_set_s(self) -> float:
-        """By how much the machine's clock was set; what NTP corrects little by little is none of it."""
-        ahead_s = self._clock.wall() - self._clock.now()
-        return ahead_s if abs(ahead_s) >= CLOCK_SET_S else 0.0
-
     def _own_health(self) -> SourceHealth:
         state, reason, remedy = SourceState.LIVE, "", ""
-        set_s = self._clock_set_s()
+        set_s = set_by_s(self._clock)
         if self._assessed_at is None:
             state = SourceState.STARTING
         elif set_s:

@@ -11,6 +11,7 @@ from infdiag_tui.clock import SystemClock
 from infdiag_tui.config.load import TargetFlags
 from infdiag_tui.incident import claim, create_folder, log_to, use_folder
 from infdiag_tui.knowledge.own import Knowledge, load_knowledge
+from infdiag_tui.remote.beside import way_for_streams
 from infdiag_tui.report.own_template import ReportTemplate, load_template
 from infdiag_tui.session import Session
 from infdiag_tui.streams.base import StreamContext
@@ -44,7 +45,9 @@ def make_session(
     target = resolve_target(word, config_path, flags)
     if need_target:
         require_something_to_watch(target)
-    streams = build_streams(target.model, StreamContext(clock=clock, user_agent=f"infdiag/{__version__}"))
+    context = StreamContext(clock=clock, user_agent=f"infdiag/{__version__}")
+    context.beside = way_for_streams(target, context)
+    streams = build_streams(target.model, context)
     folder = incident_folder(target, out)
     return Session(target, streams, folder, clock, own_knowledge(target), own_template(target))
 

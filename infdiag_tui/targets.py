@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from infdiag_tui.config import Config, Kubernetes, ModelConfig
+from infdiag_tui.config import Config, Kubernetes, ModelConfig, Prometheus
 from infdiag_tui.config.load import ConfigError, TargetFlags, apply_flags, find_config, load_config, search_path
 from infdiag_tui.knowledge import SYMPTOMS
 from infdiag_tui.servers.in_cluster import cluster_host, http_url_of, is_k8s_url
@@ -40,7 +41,11 @@ def resolve_target(word: str | None, config_path: str | None, flags: TargetFlags
     """
     path = find_config(config_path)
     config = load_config(path) if path else Config()
-    word = word or ""
+    target = _resolved(word or "", config, path, flags)
+    return replace(target, model=_with_shared_prometheus(target.model, config, target.model_name))
+
+
+def _resolved(word: str, config: Config, path: Path | None, flags: TargetFlags) -> Target:
     symptom, name = (word, "") if word in SYMPTOMS else ("", word)
     if name in config.models:
         return Target(name, symptom, apply_flags(config.models[name], flags), config, path)
@@ -60,6 +65,20 @@ def resolve_target(word: str | None, config_path: str | None, flags: TargetFlags
     return Target(sole[0], symptom, apply_flags(sole[1], flags), config, path)
 
 
+def _with_shared_prometheus(model: ModelConfig, config: Config, name: str) -> ModelConfig:
+    """The model with the top-level [prometheus] under its own; what it says itself outranks that."""
+    if model.prometheus is None and config.prometheus is None:
+        return model
+    given: dict[str, Any] = {}
+    for section in (config.prometheus, model.prometheus):
+        if section is not None:
+            given |= section.model_dump(exclude_unset=True)
+    merged = Prometheus.model_validate(given)
+    if not merged.url:
+        raise ConfigError(f"models.{name}.prometheus.url: is missing. Add it there, or to a top-level [prometheus].")
+    return model.model_copy(update={"prometheus": merged})
+
+
 def require_something_to_watch(target: Target) -> None:
     """Refuses a headless run that has nothing to look at but this machine.
 
@@ -67,7 +86,7 @@ def require_something_to_watch(target: Target) -> None:
         ConfigError: neither endpoint nor logs nor pods nor a process is named.
     """
     model = target.model
-    if model.endpoint or model.logs.files or model.kubernetes or model.gpu.dcgm_url:
+    if model.endpoint or model.logs.files or model.kubernetes or model.gpu.dcgm_url or model.prometheus or model.loki:
         return
     if model.host.pid or model.host.process_name or model.host.port:
         return

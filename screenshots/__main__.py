@@ -13,7 +13,7 @@ from infdiag_tui.app import InfdiagApp
 from infdiag_tui.config.load import TargetFlags
 from infdiag_tui.engine import Engine
 from infdiag_tui.lab import running
-from infdiag_tui.model import Snapshot, StartFailure
+from infdiag_tui.model import CompanionOffer, Snapshot, StartFailure
 from infdiag_tui.session import Session
 from infdiag_tui.start import make_session
 
@@ -67,6 +67,14 @@ class Watching:
     def look_beside_model(self) -> None:
         """The engine's."""
         self._engine.look_beside_model()
+
+    def start_companion(self, offer: CompanionOffer) -> int:
+        """The engine's."""
+        return self._engine.start_companion(offer)
+
+    def stop_companion(self, run_id: int) -> None:
+        """The engine's."""
+        self._engine.stop_companion(run_id)
 
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         """The engine's."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from checks import baseline_parts
@@ -17,6 +18,8 @@ from infdiag_tui.clock import SystemClock
 from infdiag_tui.config import Config, ModelConfig
 from infdiag_tui.engine import Engine
 from infdiag_tui.model import (
+    CompanionOffer,
+    CompanionRun,
     Evidence,
     LogLine,
     Observation,
@@ -220,6 +223,27 @@ def test_an_engine_runs_a_session_on_its_own_thread_and_stops_with_everything_sa
     assert engine.stop(5.0)
     assert (tmp_path / "report.md").read_text().endswith("typed on screen\n")
     assert engine.stop(1.0)
+
+
+def test_an_engine_runs_a_companions_command_on_its_thread_and_leaves_none_behind(tmp_path: Path) -> None:
+    engine = Engine(lambda: session(tmp_path), refresh_s=0.05)
+    engine.start()
+
+    def told() -> CompanionRun:
+        view = engine.snapshot()
+        return (view.companion if view is not None else None) or CompanionRun(0)
+
+    try:
+        eventually_blocking(lambda: engine.snapshot() is not None)
+        first = engine.start_companion(CompanionOffer("echo", "says it", "echo here; exit 2", "on this machine"))
+        eventually_blocking(lambda: told().id == first and told().ending.startswith("exit code 2"))
+        assert told().text == "here\n"
+        stubborn = "trap '' TERM; echo begun; while :; do sleep 0.1; done; : 63.25"
+        engine.start_companion(CompanionOffer("sh", "waits", stubborn, "on this machine"))
+        eventually_blocking(lambda: told().text == "begun\n")
+    finally:
+        assert engine.stop(5.0)
+    assert not [one for one in psutil.process_iter(["cmdline"]) if stubborn in (one.info["cmdline"] or [])]
 
 
 def test_an_engine_takes_what_it_imported_out_of_the_collectors_sight(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,36 @@ def test_a_url_that_is_none_is_a_sentence_without_its_password() -> None:
     with pytest.raises(ConfigError, match="is no URL") as caught:
         resolve_target(None, None, TargetFlags(endpoint="http://me:hunter2@[bad/predict"))
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_shared_prometheus_holds_for_every_model_and_its_own_words_outrank_it(tmp_path: Path) -> None:
+    file = tmp_path / "infdiag.toml"
+    file.write_text(
+        "[prometheus]\nurl = 'http://prometheus:9090'\nhistory = '2h'\ntoken_file = 'token'\n"
+        "[models.plain]\n[models.own.prometheus]\nhistory = '30m'\nmatchers = { app = 'own' }\n"
+    )
+    plain = resolve_target("plain", str(file), TargetFlags()).model.prometheus
+    own = resolve_target("own", str(file), TargetFlags()).model.prometheus
+    assert plain is not None
+    assert own is not None
+    assert (plain.url, plain.history_s, plain.matchers) == ("http://prometheus:9090", 7200, {})
+    assert (own.url, own.history_s, own.matchers) == ("http://prometheus:9090", 1800, {"app": "own"})
+    assert own.token_file == tmp_path / "token"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[models.a.prometheus]\nhistory = '1h'\n", "models.a.prometheus.url: is missing"),
+        ("[models.a.prometheus]\nurl = 'http://p'\nhistory = 'an hour'\n", "no span of time"),
+        ("[models.a.prometheus]\nurl = 'http://p'\nhistory = '9d'\n", "longer than a week"),
+        ("[models.a.prometheus]\nurl = 'http://p'\nmatchers = { 'a=b' = 'c' }\n", "names the label"),
+        ("[prometheus]\nurl = 'http://p'\nheaders = { Auth = \"a\\nb\" }\n[models.a]\n", "no header"),
+        ("[models.a.loki]\nurl = 'http://loki'\n", "models.a.loki.selector: is missing"),
+    ],
+)
+def test_monitoring_that_cannot_be_used_is_refused_by_its_key(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "infdiag.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        resolve_target("a", str(file), TargetFlags())

@@ -19,6 +19,7 @@ _SHORTEST_S = 0.001
 
 
 _SPANS_S = (60.0, 120.0, 300.0, 600.0)
+_LONG_SPANS_S = (900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 86_400.0)
 
 
 def span_of(first: float | None, now: float, most_s: float) -> float:
@@ -29,6 +30,14 @@ def span_of(first: float | None, now: float, most_s: float) -> float:
     if first is None or not usable_time(first):
         return most_s
     return next((span for span in _SPANS_S if now - first <= span < most_s), most_s)
+
+
+def span_with_history(points: SeriesView, now: float, most_s: float) -> float:
+    """As `span_of`, but all of it where the series tells of the time before the incident: that is where it began."""
+    if points.history_until is None or not points.times or not usable_time(points.times[0]):
+        return span_of(points.times[0] if points.times else None, now, most_s)
+    reach_s = now - points.times[0]
+    return next((span for span in _LONG_SPANS_S if reach_s <= 1.02 * span), _LONG_SPANS_S[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +112,13 @@ def _in_range(points: SeriesView, spec: ChartSpec) -> list[float]:
 
 
 def _heading(points: SeriesView, spec: ChartSpec, width: int) -> Line:
-    """Title and the newest value; where the newest point is older than the chart reaches there is no value."""
-    newest = points.values[-1] if points.values and points.times[-1] >= spec.now - spec.span_s else math.nan
+    """Title and the newest value; there is none where that is older than the chart reaches, or is history."""
+    current = points.live and points.times[-1] >= spec.now - spec.span_s
+    newest = points.values[-1] if current else math.nan
     figure = spec.text(newest) if math.isfinite(newest) else units.NOT_AVAILABLE
     spans = [Span(spec.title + " ", Tone.DIM), Span(figure, Tone.STRONG)]
+    if points.history_until is not None and points.history_until >= spec.now - spec.span_s:
+        spans.append(Span(f"  dim: history ({points.history_source})", Tone.DIM))
     if spec.limit is not None and math.isfinite(spec.limit):
         spans.append(Span(f"  {spec.limit_name} {spec.text(spec.limit)}", Tone.DIM))
     if cells(spec.title) + cells(figure) + 1 > width:
@@ -149,22 +161,31 @@ def _draw(points: SeriesView, spec: ChartSpec, scale: Scale, plot: _Plot) -> lis
     )
     dots = raster.dots(ranges, scale, area=spec.area)
     limit_row = None if spec.limit is None or not usable(spec.limit) else raster.row_of(spec.limit, scale)
+    past = _cells_before(points.history_until, plot)
     marked = {math.floor((at - plot.start) / (plot.step_s * raster.dots_x)) for at in spec.marks if usable_time(at)}
     lines: list[Line] = []
     for row in range(raster.height):
         marks = marked if row == raster.height - 1 else set()
-        lines.append(_row(dots[row], marks, spec, limit=row == limit_row))
+        lines.append(_row(dots[row], marks, spec, limit=row == limit_row, past=past))
     return lines
 
 
-def _row(dots: Sequence[int], marks: set[int], spec: ChartSpec, *, limit: bool) -> Line:
-    """One row of cells as spans of equal tone."""
+def _cells_before(until: float | None, plot: _Plot) -> int:
+    """How many cells from the left lie in the time up to `until`."""
+    if until is None or not usable_time(until):
+        return 0
+    cell_s = plot.step_s * plot.raster.dots_x
+    return max(0, min(plot.raster.width, math.floor((until - plot.start) / cell_s) + 1))
+
+
+def _row(dots: Sequence[int], marks: set[int], spec: ChartSpec, *, limit: bool, past: int = 0) -> Line:
+    """One row of cells as spans of equal tone; the first `past` cells are history."""
     spans: list[Span] = []
     for cell, bits in enumerate(dots):
         if cell in marks:
             sign, tone = ("x" if spec.ascii_only else "✗"), Tone.BAD
         elif bits:
-            sign, tone = ("#" if spec.ascii_only else braille(bits)), spec.tone
+            sign, tone = ("#" if spec.ascii_only else braille(bits)), Tone.DIM if cell < past else spec.tone
         elif limit:
             sign, tone = ("-" if spec.ascii_only else "╌"), Tone.WARN
         else:

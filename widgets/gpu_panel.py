@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 from infdiag_tui.model import GpuDevice, SeriesKey, Snapshot, SourceState
 from widgets import units
-from widgets.chart import ChartSpec, render_chart, span_of
+from widgets.chart import ChartSpec, render_chart, span_with_history
 from widgets.glyphs import Glyphs
 from widgets.gpu_lines import all_lines, name_of, one_line, some_lines
-from widgets.ink import Line, Tone, beside, muted, toned, wrap
+from widgets.ink import Line, Span, Tone, beside, clip, line, muted, toned, wrap
 from widgets.machine_lines import host_lines, process_lines
 from widgets.panel import LinePanel
 from widgets.pins import gpu_pin
 from widgets.source_state import PanelState, combine, matching
 from widgets.verdicts import Verdicts
 
+CHOSEN_GPU_SOURCE = "gpu-source"
+"""The source that is one of several; its reason names which."""
 CHART_SPAN_S = 300.0
 """Charts show the last five minutes, as the longer latency window does."""
 _CHART_ROWS = 6
@@ -64,8 +66,17 @@ def _gpu_block(
     view: MachineView, gpus: Sequence[GpuDevice], render: _Renderer, width: int, verdicts: Verdicts
 ) -> list[Line]:
     several_hosts = len({gpu.host for gpu in gpus}) > 1
-    lines = [row for gpu in gpus for row in render(gpu, name_of(gpu, several_hosts), width, verdicts, view.glyphs)]
+    lines = _origin(view, width)
+    lines += [row for gpu in gpus for row in render(gpu, name_of(gpu, several_hosts), width, verdicts, view.glyphs)]
     return lines if view.gpu_state.trusted else muted(lines)
+
+
+def _origin(view: MachineView, width: int) -> list[Line]:
+    """Which of several sources tells of the GPUs; while it is a makeshift the notice above says so."""
+    chosen = view.snapshot.source(CHOSEN_GPU_SOURCE)
+    if chosen.state is not SourceState.LIVE or not chosen.reason:
+        return []
+    return [line(Span(clip(chosen.reason, width), Tone.DIM))]
 
 
 def _machine(view: MachineView, width: int, verdicts: Verdicts, *, brief: bool) -> list[Line]:
@@ -149,7 +160,7 @@ def _chart(view: MachineView, chart: _Chart, width: int, height: int) -> list[Li
     points = view.snapshot.series[chart.key]
     spec = ChartSpec(
         chart.title,
-        span_of(points.times[0] if points.times else None, view.now, CHART_SPAN_S),
+        span_with_history(points, view.now, CHART_SPAN_S),
         view.now,
         text=chart.text,
         high=chart.high,
@@ -180,7 +191,7 @@ offer the figure; it never means zero. Charts show the last five minutes; an emp
         self,
         title: str = "GPU",
         *,
-        gpu_sources: tuple[str, ...] = ("gpu*", "dcgm*"),
+        gpu_sources: tuple[str, ...] = ("gpu*", "dcgm*", "nvidia-smi"),
         machine_sources: tuple[str, ...] = ("process*", "host*"),
         id: str | None = None,  # noqa: A002 - Textual's name
         ascii_only: bool = False,

@@ -23,6 +23,7 @@ from widgets.latency_lines import (
 from widgets.panel import LinePanel
 from widgets.pins import latency_pin
 from widgets.replica_lines import replica_lines
+from widgets.server_latency import server_chart
 
 _CHART_SPAN_S = 300.0
 _CHART_ROWS = 6
@@ -113,6 +114,12 @@ def render_latency(snapshot: Snapshot, now: float, width: int, height: int, glyp
     return [*lines, *replicas]
 
 
+def _with_server(snapshot: Snapshot, now: float, width: int, height: int, glyphs: Glyphs) -> list[Line]:
+    """The targets, and below them the server's own p99 where at least half of the rows stay theirs."""
+    chart = server_chart(snapshot, now, width, height // 2, glyphs)
+    return [*render_latency(snapshot, now, width, height - len(chart), glyphs), *chart]
+
+
 class LatencyPanel(LinePanel):
     """Latency of the model server as its clients see it."""
 
@@ -139,9 +146,10 @@ A probe posts the known-good input on a fixed schedule, whatever the server does
     def render_lines_for(self, snapshot: Snapshot, now: float, width: int, height: int) -> Sequence[Line]:
         """The targets at this size."""
         if snapshot.latency:
-            return render_latency(snapshot, now, width, height, self.glyphs)
+            return _with_server(snapshot, now, width, height, self.glyphs)
         words = {
             SourceState.OFF: "No endpoint is configured, so nothing is probed.",
             SourceState.STARTING: "Waiting for the first reply.",
         }.get(self.panel_state.state, "No reply yet.")
-        return [toned(text, Tone.DIM) for text in wrap(words, width)]
+        lines = [toned(text, Tone.DIM) for text in wrap(words, width)]
+        return [*lines, *server_chart(snapshot, now, width, height - len(lines), self.glyphs)]

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from infdiag_tui.model import ClusterEvent, Pod, SeriesKey, Snapshot, SourceState
 from widgets import units
 from widgets.canvas import LineCanvas
-from widgets.chart import ChartSpec, render_chart, span_of
+from widgets.chart import ChartSpec, render_chart, span_with_history
 from widgets.glyphs import Glyphs
 from widgets.ink import Line, Span, Tone, line, muted, toned, wrap
 from widgets.panel import Panel
@@ -269,7 +269,8 @@ Below stand the newest warning events about these pods.
             if len(visible_columns(width)[0]) < len(COLUMNS):
                 kept = details if len(details) + charted * _CHART_ROWS <= room else details[:2]
                 lines = [*kept, *lines] if len(kept) <= room else lines
-            lines += self._chart(selected, snapshot, now, width, free - len(lines))
+            # Of what is drawn here only the chart's times are this machine's.
+            lines += self._chart(selected, snapshot, snapshot.steady(now), width, free - len(lines))
         lines = lines[: max(0, free)]
         self._resize_below(len(lines))
         self.below.show(lines if self.panel_state.trusted else muted(lines))
@@ -281,7 +282,7 @@ Below stand the newest warning events about these pods.
         limit = pod.memory_limit_bytes
         spec = ChartSpec(
             f"memory of {pod.name}",
-            span_of(points.times[0] if points.times else None, now, _CHART_SPAN_S),
+            span_with_history(points, now, _CHART_SPAN_S),
             now,
             text=units.short_bytes,
             base=1024,

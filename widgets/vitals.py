@@ -17,7 +17,14 @@ from widgets.source_state import PanelState, combine, current
 WIDE = 150
 """From this width on one line holds all."""
 
-_SHORT = {"gpu_nvml": "gpu", "gpu_dcgm": "dcgm", "cluster": "pods"}
+_SHORT = {
+    "gpu_nvml": "gpu",
+    "gpu_dcgm": "dcgm",
+    "gpu-source": "gpu",
+    "gpu-prometheus": "gpu",
+    "server_prometheus": "prometheus",
+    "cluster": "pods",
+}
 _SHORTER = {"latency": "lat", "process": "proc"}
 _SILENT = ("engine",)
 """Sources whose lamp is drawn only when something is wrong."""

@@ -11,7 +11,8 @@ from infdiag_tui.companions.catalog import ANY_CAUSE, FIELD, PIPE, SPREAD, Comma
 from infdiag_tui.companions.fields import Fields, fields_for
 from infdiag_tui.companions.find import Found
 from infdiag_tui.config import ModelConfig
-from infdiag_tui.model import Hypothesis, HypothesisStatus, Impact, Snapshot
+from infdiag_tui.model import CommandBeside, Hypothesis, HypothesisStatus, Impact, Snapshot
+from infdiag_tui.remote.pods import place_words
 
 MOST_HYPOTHESES = 5
 """Hypotheses looked at, best first: more would bury what serves the best of them."""
@@ -24,8 +25,9 @@ class Offer:
     """One companion and what to do with it.
 
     `causes` are the hypotheses it serves, the best first. `command` is one shell line to copy on this machine; every
-    name from outside in it is quoted. `argv` are the same commands for running without a shell, several for a pipeline,
-    beside the model where `place` is that. A skill pack has neither place nor argv: its `command` is how it is used.
+    name from outside in it is quoted. `argv` are the same commands for running without a shell, several for a pipeline;
+    `beside` is the one to run beside the model, where `place` is that. A skill pack has none of these: its `command` is
+    how it is used.
     """
 
     tool: str
@@ -35,6 +37,7 @@ class Offer:
     command: str
     argv: tuple[tuple[str, ...], ...] = ()
     place: Place | None = None
+    beside: CommandBeside | None = None
     impact: Impact = Impact.READ_ONLY
     interactive: bool = False
     note: str = ""
@@ -97,6 +100,7 @@ def _tools(hypothesis: Hypothesis, place: Place, fields: Fields, model: ModelCon
                     command=line,
                     argv=argv,
                     place=place,
+                    beside=_beside(argv[0], fields) if place is Place.BESIDE else None,
                     impact=_impact(command, place),
                     interactive=command.interactive,
                     note=_note(command, model),
@@ -155,6 +159,17 @@ def _line(argv: Sequence[Sequence[str]], place: Place, fields: Fields, *, intera
         return ""
     terminal = ("--stdin", "--tty") if interactive else ()
     return shlex.join((*kubectl, "exec", *terminal, *pod, f"--container={container[0]}", "--", *argv[0]))
+
+
+def _beside(argv: tuple[str, ...], fields: Fields) -> CommandBeside | None:
+    """The command for this program's own way to the model."""
+    ssh, names = fields.get("ssh"), [fields.get(name) for name in ("namespace", "pod", "container")]
+    if ssh:
+        return CommandBeside(argv, f"on host {ssh[-1]} (SSH)")
+    if None in names:
+        return None
+    namespace, pod, container = (name[0] for name in names if name)
+    return CommandBeside(argv, f"in {place_words(namespace, pod, container)}", namespace, pod, container)
 
 
 def _note(command: Command, model: ModelConfig) -> str:

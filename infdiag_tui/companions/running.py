@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from infdiag_tui.text import clean
 
 TIME_LIMIT_S = 60.0
-MOST_BYTES = 1_000_000
-_END_S = 2.0
+MOST_BYTES = 2**18
+TELL_EVERY_S = 0.25
+_END_S = 1.0
 _SHELL = "/bin/sh"
 
 
@@ -32,6 +33,17 @@ class Ran:
     cut: bool = False
     late: bool = False
 
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        if self.late:
+            return f"stopped after {TIME_LIMIT_S:.0f} s, its time limit"
+        if self.cut:
+            return f"stopped after {self.took_s:.1f} s: it wrote more than {MOST_BYTES:,} bytes"
+        if self.code is None:
+            return f"ended without an exit code after {self.took_s:.1f} s"
+        return f"exit code {self.code} after {self.took_s:.1f} s"
+
 
 async def run_line(
     line: str,
@@ -43,7 +55,7 @@ async def run_line(
 
     Args:
         line: as the operator was shown it and agreed to.
-        said: told the whole text so far whenever more comes.
+        said: told the whole text so far, four times a second at most.
         time_limit_s: it is stopped after so long.
         most_bytes: it is stopped once it wrote so much.
 
@@ -54,18 +66,19 @@ async def run_line(
     process = await _started(line)
     held = bytearray()
     late = False
+    telling = asyncio.create_task(_tell(held, said))
     try:
         async with asyncio.timeout(time_limit_s):
             assert process.stdout is not None  # asked for just above
             while len(held) < most_bytes and (part := await process.stdout.read(65_536)):
                 held += part
-                said(_text(held))
             cut = len(held) >= most_bytes
             if not cut:
                 await process.wait()
     except TimeoutError:
         cut, late = False, True
     finally:
+        telling.cancel()
         stopped = process.returncode is None
         await _end(process)
     code = None if stopped else process.returncode
@@ -89,6 +102,15 @@ async def _started(line: str) -> asyncio.subprocess.Process:
         # Cancelled by itself it would end the shell and leave the shell's children.
         await _end(await starting)
         raise
+
+
+async def _tell(held: bytearray, said: Callable[[str], None]) -> None:
+    told = 0
+    while True:
+        await asyncio.sleep(TELL_EVERY_S)
+        if len(held) != told:
+            told = len(held)
+            said(_text(held))
 
 
 def _text(held: bytes | bytearray) -> str:

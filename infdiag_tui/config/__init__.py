@@ -1,5 +1,6 @@
 """The targets of an incident: infdiag.toml, its schema, and errors that name file, key and remedy."""
 
+from infdiag_tui.config.monitoring import HttpApi, Loki, Prometheus
 from infdiag_tui.config.schema import (
     Config,
     Endpoint,
@@ -21,10 +22,13 @@ __all__ = [
     "Endpoint",
     "Gpu",
     "Host",
+    "HttpApi",
     "Kubernetes",
     "Logs",
+    "Loki",
     "Metrics",
     "ModelConfig",
+    "Prometheus",
     "Protocol",
     "ReachedUrl",
     "Ssh",

@@ -9,33 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from infdiag_tui.config.monitoring import Loki, Prometheus
+from infdiag_tui.config.section import HttpUrl, OptionalHttpUrl, Section
 from infdiag_tui.servers.adapters import SIGNALS, configured
 from infdiag_tui.servers.in_cluster import FORMS, InCluster, cluster_host, http_url_of, is_k8s_url
 from infdiag_tui.servers.stages import NAMED
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123), as Kubernetes demands; anything else in a request's path would ask for something else."""
-
-
-def _http_url(value: str) -> str:
-    if any(character.isspace() or not character.isprintable() for character in value):
-        raise ValueError("holds blanks or control characters. Remove them")
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"is no URL: {error}. Correct it") from error
-    if parts.scheme not in ("http", "https"):
-        raise ValueError("is no http:// or https:// URL. Write it in full, such as http://model:8000/predict")
-    if not parts.hostname or port == 0:
-        raise ValueError(f"names {'port 0' if parts.hostname else 'no host'}. Write it as http://HOST:PORT/PATH")
-    return value
-
-
-def _http_url_or_nothing(value: str) -> str:
-    return _http_url(value) if value else value
 
 
 def _from_k8s(value: Any) -> Any:
@@ -50,17 +33,9 @@ def _namespace(value: str) -> str:
     return value
 
 
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-OptionalHttpUrl = Annotated[str, AfterValidator(_http_url_or_nothing)]
 ReachedUrl = Annotated[HttpUrl, BeforeValidator(_from_k8s)]
 """May be in a cluster; is kept as the `http://` URL that it is there."""
 OptionalReachedUrl = Annotated[OptionalHttpUrl, BeforeValidator(_from_k8s)]
-
-
-class Section(BaseModel):
-    """A config section: unknown keys are errors, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Protocol(StrEnum):
@@ -193,6 +168,13 @@ class Gpu(Section):
         "",
         description="A dcgm-exporter metrics URL, e.g. http://node:9400/metrics.",
     )
+    find_dcgm: bool = Field(
+        True, description="Look for dcgm-exporter in the cluster and read it through the API server (pods/proxy)."
+    )
+    nvidia_smi: bool = Field(
+        False,
+        description="Run nvidia-smi in the model's containers (exec) or on ssh.host, where nothing better works.",
+    )
     interval_s: float = Field(1.0, ge=0.2, le=60, description="Seconds between two readings.")
 
 
@@ -254,6 +236,8 @@ class ModelConfig(Section):
     gpu: Gpu = Field(default_factory=Gpu)
     host: Host = Field(default_factory=Host)
     metrics: Metrics = Field(default_factory=Metrics)
+    prometheus: Prometheus | None = Field(None, description="The Prometheus-compatible server that knows this model.")
+    loki: Loki | None = Field(None, description="The Loki server that keeps this model's logs.")
     checks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them. Relative paths "
@@ -294,6 +278,7 @@ class Config(Section):
         description="Models by name.",
     )
     thresholds: Thresholds = Field(default_factory=Thresholds)
+    prometheus: Prometheus | None = Field(None, description="A Prometheus-compatible server that knows all models.")
     incidents_dir: Path | None = Field(None, description="Folder for incidents; default: the user's state folder.")
     knowledge_dir: Path | None = Field(
         None,

@@ -10,6 +10,7 @@ from infdiag_tui.findings import (
     gpu_load,
     latency,
     latency_change,
+    latency_onset,
     latency_pattern,
     latency_replies,
     logs,
@@ -44,6 +45,7 @@ def assess(
     found: list[Evidence] = [
         *latency.assess(snapshot, thresholds, endpoint, known),
         *latency_change.assess(snapshot, known),
+        *latency_onset.assess(snapshot, known),
         *latency_pattern.assess(snapshot, known),
         *latency_replies.assess(snapshot, thresholds, known),
         *replicas.assess(snapshot, thresholds, known),

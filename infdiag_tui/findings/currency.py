@@ -8,16 +8,25 @@ from infdiag_tui.clock import utc_text
 from infdiag_tui.knowledge.causes import evidence_kinds
 from infdiag_tui.model import Evidence, Snapshot, SourceState, Verdict
 
-_OWN_AGE = frozenset({"dcgm", "host", "nvml", "process"})
+_OWN_AGE = frozenset({"dcgm", "host", "nvidia-smi", "nvml", "process", "prometheus"})
 """Sources whose evidence bears the time of the reading it was made from."""
 
-_STREAMS = {"nvml": "gpu"}
-"""Streams that go by another name than the evidence from them."""
+_STREAMS = {
+    "nvml": ("gpu", "gpu-source"),
+    "dcgm": ("dcgm", "dcgm-cluster", "gpu-source"),
+    "prometheus": ("gpu-prometheus", "gpu-source"),
+    "nvidia-smi": ("nvidia-smi", "gpu-source"),
+    "server_metrics": ("server_metrics", "server_prometheus"),
+}
+"""Streams that may bring what evidence calls by one name: alone, chosen among several, or one where another fails."""
+_NOTHING = (SourceState.OFF, SourceState.UNAVAILABLE, SourceState.FORBIDDEN)
 
 
-def stream_of(source: str) -> str:
+def stream_of(source: str, snapshot: Snapshot) -> str:
     """The name of the stream behind a provider or a source of evidence."""
-    return _STREAMS.get(source, source)
+    there = [name for name in _STREAMS.get(source, ()) if name in snapshot.sources]
+    telling = [name for name in there if snapshot.sources[name].state not in _NOTHING]
+    return next(iter((*telling, *there)), source)
 
 
 def _is_lasting(evidence: Evidence) -> bool:
@@ -39,7 +48,7 @@ def as_known(evidence: Evidence, snapshot: Snapshot) -> Evidence:
             return evidence
     else:
         own_age = evidence.source in _OWN_AGE and not _is_lasting(evidence)
-        outdated_at = snapshot.outdated_since(stream_of(evidence.source), evidence.at if own_age else None)
+        outdated_at = snapshot.outdated_since(stream_of(evidence.source, snapshot), evidence.at if own_age else None)
     if outdated_at is None:
         return evidence
     return dataclasses.replace(

@@ -17,6 +17,8 @@ from infdiag_tui.text import one_line
 WINDOW_S = 60.0
 LEAST_REPLIES = 20
 """Fewer replies than this in the window give no verdict that all is well."""
+LEAST_CONNECTS = 3
+"""So many connects must be seen for the shortest to be a round trip."""
 FAILING_LEAST = 3
 """So many of a kind are no chance."""
 NUMBERS_LEAST = 5
@@ -164,8 +166,8 @@ def _on_the_way(view: LatencyView, answered: Sequence[Reply]) -> Iterator[Eviden
     """The time spent on name, connection, TLS, sending, receiving and one round trip, against the whole.
 
     The round trip of a reused connection is not measured by itself; it is taken to be the shortest of the connects that
-    were seen: opening a TCP connection takes one, and what takes longer may be a busy machine at either end. The time
-    waited for the server holds at least that.
+    were seen: opening a TCP connection takes one, and what takes longer may be a busy machine at either end, so that of
+    fewer than three nothing is taken. The time waited for the server holds at least that.
     """
     if len(answered) < LEAST_REPLIES:
         return
@@ -173,7 +175,7 @@ def _on_the_way(view: LatencyView, answered: Sequence[Reply]) -> Iterator[Eviden
         yield _not_the_clients_way(view, answered)
         return
     connects = [one.phases.connect_ms for one in view.replies if one.phases.connect_ms is not None]
-    round_trip_ms = min(connects, default=0.0)
+    round_trip_ms = min(connects) if len(connects) >= LEAST_CONNECTS else 0.0
     spent = [_way_ms(one, round_trip_ms) for one in answered]
     total_ms = sum(one.total_ms for one in answered)
     share = sum(spent) / total_ms if total_ms else 0.0

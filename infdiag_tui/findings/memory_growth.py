@@ -56,20 +56,19 @@ def of_pod(pod: Pod, memory: SeriesView, snapshot: Snapshot, known: Known) -> It
     restarts = snapshot.series.get(SeriesKey("pod.restarts", pod.key), EMPTY)
     ready = snapshot.series.get(SeriesKey("pod.ready", pod.key), EMPTY)
     stamp = (memory, restarts, ready, pod)
-    runs = known.memo.of(("pod runs", pod.key), stamp, partial(_runs, pod, memory, restarts, ready))
-    make = partial(_of_runs, pod, runs)
-    made = known.memo.heavily(("memory_slope", pod.key), stamp, make)
+    started = tuple(snapshot.steady(one.started_at) for one in pod.containers if one.started_at is not None)
+    runs = known.memo.of(("pod runs", pod.key, started), stamp, partial(_runs, started, memory, restarts, ready))
+    made = known.memo.heavily(("memory_slope", pod.key), (*stamp, runs), partial(_of_runs, pod, runs))
     yield from [made] if made is not None else []
     if runs and not runs[-1].ended:
-        step = known.memo.of(("memory_step", pod.key), stamp, partial(_step, pod, runs[-1].readings))
+        step = known.memo.of(("memory_step", pod.key), (*stamp, runs), partial(_step, pod, runs[-1].readings))
         yield from [step] if step is not None else []
 
 
-def _runs(pod: Pod, memory: SeriesView, restarts: SeriesView, ready: SeriesView) -> tuple[_Run, ...]:
-    """The runs of the pod's containers that served, oldest first: memory begins anew with each."""
+def _runs(started: Sequence[float], memory: SeriesView, restarts: SeriesView, ready: SeriesView) -> tuple[_Run, ...]:
+    """The runs of a pod's containers that served, oldest first: memory begins anew with each that started."""
     begins = {at for at, (one, two) in zip(restarts.times[1:], pairwise(restarts.values), strict=True) if two > one}
-    begins |= {one.started_at for one in pod.containers if one.started_at is not None}
-    edges = sorted({-math.inf} | begins)
+    edges = sorted({-math.inf, *begins, *started})
     found = []
     for place, start in enumerate(edges):
         end = edges[place + 1] if place + 1 < len(edges) else math.inf

@@ -61,12 +61,13 @@ def _evidence(id_: str, statement: str, verdict: Verdict, at: float, subject: st
 
 
 def _ends(snapshot: Snapshot) -> Iterator[Evidence]:
+    wall = snapshot.wall(snapshot.at)
     for pod in snapshot.pods:
         for container in (*pod.init_containers, *pod.containers):
             end = container.termination
             if end is None or not end.exit_code or end.exit_code in _KILLED or end.reason == "OOMKilled":
                 continue
-            recent = end.finished_at is None or snapshot.at - end.finished_at <= RECENT_S
+            recent = end.finished_at is None or wall - end.finished_at <= RECENT_S
             when = "" if end.finished_at is None else f" at {utc_text(end.finished_at)}"
             text = f"{pod.name}: {container.name} ended by itself with exit code {end.exit_code}{when}"
             verdict = Verdict.FAIL if recent else Verdict.OK
@@ -158,9 +159,14 @@ def _failed_probes(snapshot: Snapshot, pod: Pod) -> float:
 
 
 def _ready_first(snapshot: Snapshot, pod: Pod, started: float) -> float:
-    """From when on a failed readiness probe is news: once the pod was ready, else once it had time to become so."""
-    if pod.unready_at is not None and pod.unready_at > started + RESTART_S:
-        return started  # it lost what it had
+    """From when on a failed readiness probe is news: once the pod was ready, else once it had time to become so.
+
+    `started` is by the cluster's clock, what is returned by the snapshot's.
+    """
+    lost = pod.unready_at is not None and pod.unready_at > started + RESTART_S
+    started = snapshot.steady(started)
+    if lost:
+        return started
     ready = snapshot.series.get(SeriesKey("pod.ready", pod.key), EMPTY)
     seen = (at for at, value in zip(ready.times, ready.values, strict=True) if value and at > started)
     return min(next(seen, started + STARTING_S), started + STARTING_S)
@@ -184,7 +190,8 @@ def _replaced(snapshot: Snapshot) -> Iterator[Evidence]:
     """Pods that left while others took their place. As many as there are replicas may be one rollout."""
     since = snapshot.at - REPLACED_WINDOW_S
     gone = [one for one in snapshot.gone if one.at >= since]
-    young = [pod for pod in snapshot.pods if pod.created_at is not None and pod.created_at >= since]
+    created_since = snapshot.wall(since)
+    young = [pod for pod in snapshot.pods if pod.created_at is not None and pod.created_at >= created_since]
     replicas = sum(not _is_over(pod) for pod in snapshot.pods)
     count = len(gone) if young else 0
     if count >= REPLACED_LEAST:
@@ -219,7 +226,7 @@ def _skew(snapshot: Snapshot) -> Iterator[Evidence]:
         images = Counter(image for pod in ready if (image := _image(_container(pod, name))))
         if len(images) > 1:
             newest = max((pod.created_at or 0.0 for pod in ready), default=0.0)
-            lasting = snapshot.at - newest > ROLLOUT_S
+            lasting = snapshot.wall(snapshot.at) - newest > ROLLOUT_S
             shown = ", ".join(f"{image[-20:]} ({count})" for image, count in images.most_common(4))
             text = f"ready pods run {len(images)} different images of {name}: {shown}"
             yield _evidence("pods.image_skew", text, Verdict.FAIL if lasting else Verdict.WARN, snapshot.at)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from infdiag_tui.model import SeriesKey, SeriesView
 
@@ -30,9 +31,21 @@ def recent(view: SeriesView, window_s: float) -> SeriesView:
     return SeriesView(view.times[first:], view.values[first:])
 
 
+@lru_cache(maxsize=64)
+def measured(view: SeriesView) -> SeriesView:
+    """Without its history, which another source tells: of all replicas, say, where this console reaches one of them.
+
+    Cached, so that what was made of an unchanged series is still known by it.
+    """
+    if view.history_until is None:
+        return view
+    first = bisect_right(view.times, view.history_until)
+    return SeriesView(view.times[first:], view.values[first:], view.lows[first:], view.highs[first:])
+
+
 def is_fresh(view: SeriesView, now: float, within_s: float) -> bool:
-    """True while the newest point is not older than `within_s`."""
-    return bool(view.times) and now - view.times[-1] <= within_s
+    """True while the newest point was measured in this incident and is not older than `within_s`."""
+    return view.live and now - view.times[-1] <= within_s
 
 
 def weighted_mean(view: SeriesView, rate: SeriesView, window_s: float) -> Weighted | None:

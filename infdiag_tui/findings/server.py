@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from infdiag_tui.config import Endpoint, Thresholds
-from infdiag_tui.findings.series import EMPTY, Series, entities, is_fresh, recent, weighted_mean
+from infdiag_tui.findings.series import EMPTY, Series, entities, is_fresh, measured, recent, weighted_mean
 from infdiag_tui.model import Evidence, SeriesKey, SeriesView, Snapshot, Verdict
 from infdiag_tui.servers.stages import SPECIFICATION, TYPICAL_MS
 from infdiag_tui.stats.wilson import wilson
@@ -42,8 +42,8 @@ class View:
     now: float
 
     def of(self, metric: str, entity: str = "") -> SeriesView:
-        """A series, empty where it is not told or too old."""
-        view = self.series.get(SeriesKey(metric, entity), EMPTY)
+        """A series as measured in this incident, empty where it is not told or too old."""
+        view = measured(self.series.get(SeriesKey(metric, entity), EMPTY))
         return view if is_fresh(view, self.now, FRESH_S) else EMPTY
 
 

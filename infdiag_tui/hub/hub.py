@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from infdiag_tui.hub.log_ring import LogRing
@@ -18,6 +18,7 @@ from infdiag_tui.hub.signature_count import SignatureCount
 from infdiag_tui.model import (
     ClusterEvent,
     GpuDevice,
+    History,
     HostState,
     LatencyView,
     LogLine,
@@ -80,18 +81,25 @@ class Hub:
 
     Args:
         opened_at: when the incident was opened, to date lines that stood in a log before; default: with the first line.
+        steady: turns a time that the cluster states into one of the clock that all else here is dated by; default:
+            both are the same.
 
     Attributes:
         counts: how many observations of each type ever came, exact.
     """
 
     def __init__(
-        self, *, max_log_lines: int = 20_000, series_capacity: int = 720, opened_at: float | None = None
+        self,
+        *,
+        max_log_lines: int = 20_000,
+        series_capacity: int = 720,
+        opened_at: float | None = None,
+        steady: Callable[[float], float] = float,
     ) -> None:
         self._series: dict[SeriesKey, SeriesRing] = {}
         self._series_capacity = series_capacity
         self._logs = LogRing(max_log_lines)
-        self._signatures = SignatureCount(opened_at, MAX_EVENTS)
+        self._signatures = SignatureCount(opened_at, MAX_EVENTS, steady)
         self._replies: dict[str, ReplyLog] = {}
         self._in_turn = RepliesInTurn()
         self._hosts: dict[str, HostState] = {}
@@ -110,23 +118,17 @@ class Hub:
         match observation:
             case Sample(key=key, value=value, at=at):
                 self._ring(key).append(at, value)
+            case History(key=key, times=times, values=values, source=source):
+                self._ring(key).prepend(times, values, source)
             case LogLine():
                 self._logs.append(observation)
                 self._signatures.add(observation)
             case Reply():
                 self._take_reply(observation)
             case Pod():
-                known = self._pods.get(observation.key)
-                if known is not None and known.uid != observation.uid:
-                    self._usage.pop(observation.key, None)  # what the old pod used says nothing about the new one
-                self._pods[observation.key] = observation
+                self._put_pod(observation)
             case PodGone():
-                self._gone.append(observation)
-                known = self._pods.get(observation.key)
-                # A StatefulSet's new pod may bear the old one's name: only the pod that went is removed.
-                if known is not None and known.uid == observation.uid:
-                    del self._pods[observation.key]
-                    self._usage.pop(observation.key, None)
+                self._put_gone(observation)
             case PodUsage():
                 self._put_usage(observation)
             case ClusterEvent():
@@ -230,6 +232,20 @@ class Hub:
                 self._series.pop(next(iter(self._series)))
         self._series[key] = ring  # last in the order: the first is the one longest without a sample
         return ring
+
+    def _put_pod(self, pod: Pod) -> None:
+        known = self._pods.get(pod.key)
+        if known is not None and known.uid != pod.uid:
+            self._usage.pop(pod.key, None)  # what the old pod used says nothing about the new one
+        self._pods[pod.key] = pod
+
+    def _put_gone(self, gone: PodGone) -> None:
+        self._gone.append(gone)
+        known = self._pods.get(gone.key)
+        # A StatefulSet's new pod may bear the old one's name: only the pod that went is removed.
+        if known is not None and known.uid == gone.uid:
+            del self._pods[gone.key]
+            self._usage.pop(gone.key, None)
 
     def _put_usage(self, usage: PodUsage) -> None:
         self._usage[usage.key] = usage

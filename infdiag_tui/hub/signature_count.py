@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from infdiag_tui.knowledge.signature_match import matcher
 from infdiag_tui.model import ClusterEvent, LogLine, SignatureSeen
 from infdiag_tui.text import one_line
@@ -15,11 +17,13 @@ class SignatureCount:
     Args:
         opened_at: when the incident was opened; None: with the first line.
         max_events: of how many events it is remembered how often each has been counted.
+        steady: turns a time that the cluster states into one of the clock by which lines are received.
     """
 
-    def __init__(self, opened_at: float | None, max_events: int) -> None:
+    def __init__(self, opened_at: float | None, max_events: int, steady: Callable[[float], float] = float) -> None:
         self._opened_at = opened_at
         self._max_events = max_events
+        self._steady = steady
         self._seen: dict[str, SignatureSeen] = {}
         self._event_counts: dict[str, int] = {}
         self._view: tuple[SignatureSeen, ...] | None = ()
@@ -45,8 +49,9 @@ class SignatureCount:
         if count <= known:
             return
         text = f"{event.reason}: {event.message}"
-        last_at = event.last_at or event.first_at or event.at
-        first_at = event.first_at or last_at
+        dated = event.last_at or event.first_at
+        last_at = self._steady(dated) if dated else event.at
+        first_at = self._steady(event.first_at) if event.first_at else last_at
         for id_ in matcher().match(text):
             source = f"{event.namespace}/{event.name}"
             sample = one_line(text, SAMPLE_CHARACTERS)

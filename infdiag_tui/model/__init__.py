@@ -19,13 +19,14 @@ from infdiag_tui.model.check import (
 from infdiag_tui.model.cluster import ClusterEvent, Container, Pod, PodGone, PodUsage, Termination
 from infdiag_tui.model.diagnosis import Argument, Diagnosis, Hypothesis, HypothesisStatus, NextCheck
 from infdiag_tui.model.evidence import Evidence, Verdict
-from infdiag_tui.model.guidance import CompanionOffer, GuidanceView
+from infdiag_tui.model.guidance import CommandBeside, CompanionOffer, CompanionRun, GuidanceView
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import NOT_SENT, ErrorKind, LatencyView, LatencyWindow, Phases, Quantile, Reply
 from infdiag_tui.model.machine import ClockReason, GpuDevice, GpuProcess, HostState, ProcessState
 from infdiag_tui.model.observations import (
     BACKLOG_S,
     Heartbeat,
+    History,
     LogLine,
     Observation,
     Sample,
@@ -51,7 +52,9 @@ __all__ = [
     "CheckStatus",
     "ClockReason",
     "ClusterEvent",
+    "CommandBeside",
     "CompanionOffer",
+    "CompanionRun",
     "Container",
     "Curve",
     "Diagnosis",
@@ -64,6 +67,7 @@ __all__ = [
     "GpuProcess",
     "GuidanceView",
     "Heartbeat",
+    "History",
     "HostState",
     "Hypothesis",
     "HypothesisStatus",

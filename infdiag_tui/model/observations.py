@@ -68,6 +68,19 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """Points of a series from before the incident was opened, oldest first, as `source` tells them.
+
+    They are put before what was measured since and never count as live.
+    """
+
+    key: SeriesKey
+    times: tuple[float, ...]
+    values: tuple[float, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One log entry (a traceback is one entry, its lines joined by newlines).
 
@@ -154,6 +167,7 @@ class Status:
 
 Observation = (
     Sample
+    | History
     | LogLine
     | Reply
     | GpuDevice

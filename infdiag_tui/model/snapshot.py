@@ -9,7 +9,7 @@ from infdiag_tui.model.check import CheckRun, OfferedCheck
 from infdiag_tui.model.cluster import ClusterEvent, Pod, PodGone, PodUsage
 from infdiag_tui.model.diagnosis import Diagnosis
 from infdiag_tui.model.evidence import Evidence
-from infdiag_tui.model.guidance import GuidanceView
+from infdiag_tui.model.guidance import CompanionRun, GuidanceView
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
 from infdiag_tui.model.latency import LatencyView
 from infdiag_tui.model.machine import GpuDevice, HostState, ProcessState
@@ -107,6 +107,8 @@ class Snapshot:
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
     guidance: GuidanceView | None = None
     """What to read and what to turn to for the hypothesis at hand; None while there is none."""
+    companion: CompanionRun | None = None
+    """The companion's command that was run last."""
     draft: DraftView = DraftView()
     checks: tuple[CheckRun, ...] = ()
     """The checks that were asked for, oldest first."""
@@ -118,6 +120,10 @@ class Snapshot:
     def wall(self, at: float) -> float:
         """What the machine's clock says at `at`: to tell the age of what others (the cluster, a file) date."""
         return at + self.clock_set_s
+
+    def steady(self, dated: float) -> float:
+        """When by the times here that was which others date `dated`: to lay it beside series and findings."""
+        return dated - self.clock_set_s
 
     def source(self, name: str) -> SourceHealth:
         """The named source's health; one that was not configured is `OFF`."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from checks.base import CheckError
+from infdiag_tui.remote.pods import place_words
 from infdiag_tui.streams.base import SourceError
 from infdiag_tui.streams.kube.client import KubeClient
 from infdiag_tui.streams.kube.errors import HTTP_NOT_FOUND, ApiError, UnreachableError
@@ -32,7 +33,7 @@ class PodCarrier:
     def __init__(self, client: KubeClient, place: ContainerPlace) -> None:
         self._client = client
         self._target = place
-        self.place = f"container {place.container} of pod {place.pod} (namespace {place.namespace})"
+        self.place = place_words(place.namespace, place.pod, place.container)
 
     async def carry(
         self, words: tuple[str, ...], stdin: bytes, take: Callable[[str, bytes], None]

@@ -69,6 +69,11 @@ def choose(pods: Iterable[Pod], settings: Kubernetes, model_name: str) -> Contai
     raise NoPlaceError(f"no pod of {Selection.of(settings)} has a running container: {states}")
 
 
+def place_words(namespace: str, pod: str, container: str) -> str:
+    """What a container is called in questions and messages."""
+    return f"container {container} of pod {pod} (namespace {namespace})"
+
+
 def main_container(pod: Pod, wanted: str, model_name: str) -> Container:
     """The container of that name; else the one that the pod calls its default, else the likeliest model server.
 

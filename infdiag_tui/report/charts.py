@@ -93,6 +93,6 @@ def _events(snapshot: Snapshot) -> list[dict[str, Any]]:
     for pod in snapshot.pods:
         end = pod.last_termination
         if end is not None and end.finished_at is not None:
-            marks.append({"at": end.finished_at, "name": f"{pod.name}: {end.reason}"})
+            marks.append({"at": snapshot.steady(end.finished_at), "name": f"{pod.name}: {end.reason}"})
     marks += [{"at": run.started_at, "name": f"check {run.name}"} for run in snapshot.checks]
     return sorted(marks, key=lambda mark: mark["at"])

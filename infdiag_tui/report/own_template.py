@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from infdiag_tui.regular_file import NoRegularFileError, read_regular
@@ -64,8 +65,16 @@ def _problem(text: str, built_in: str) -> str:
             if slot in seen:
                 return f"line {number}: slot {{{slot}}} is in line {seen[slot]} already. Keep one of them"
             seen[slot] = number
-    headings = {line.rstrip() for line in text.split("\n") if line.startswith("#")}
-    for line in built_in.split("\n"):
-        if line.startswith("#") and line.rstrip() not in headings:
-            return f"the heading {line.rstrip()!r} is missing. Add it"
+    there = _headings(text)
+    for heading in _headings(built_in):
+        if heading not in there:
+            return f"the heading {heading!r} is missing. Add it"
     return ""
+
+
+def _headings(text: str) -> list[str]:
+    """As a reader of the Markdown sees them: a `#` within a code block is none."""
+    from markdown_it import MarkdownIt  # only an own template needs it so early
+
+    tokens = MarkdownIt().parse(text)
+    return [f"{'#' * int(one.tag[1])} {words.content}" for one, words in pairwise(tokens) if one.type == "heading_open"]

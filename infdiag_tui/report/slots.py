@@ -158,7 +158,7 @@ def _age(snapshot: Snapshot, stream: str, at: float | None = None) -> str:
 
 
 def _gpu_age(snapshot: Snapshot, gpu: GpuDevice) -> str:
-    return _age(snapshot, stream_of(gpu.provider), gpu.at)
+    return _age(snapshot, stream_of(gpu.provider, snapshot), gpu.at)
 
 
 def _usage_age(snapshot: Snapshot, usage: PodUsage) -> str:

@@ -19,6 +19,8 @@ class Template:
     def __init__(self, text: str) -> None:
         self._lines = text.split("\n")
         self.patterns: dict[int, str] = {number: line for number, line in enumerate(self._lines) if SLOT.search(line)}
+        self._fixed = {line for line in self._lines if line.strip()} - set(self.patterns.values())
+        self._under = {number: self._above(self._lines, number) for number in self.patterns}
 
     def filled(self, values: Mapping[str, str | None]) -> dict[int, str | None]:
         """Each of the program's lines with the slots' values; a slot without a value stands as it is."""
@@ -60,7 +62,8 @@ class Template:
     def places(self, lines: Sequence[str], filled: Mapping[int, str | None]) -> dict[int, int]:
         """Where each of the program's lines stands in a text, as far as it reads as in `filled`.
 
-        Lines are claimed in the template's order, so that two which read alike are not taken for each other.
+        Lines are claimed in the template's order, so that two which read alike are not taken for each other; a copy
+        that the operator put under another heading is theirs.
         """
         found: dict[str, list[int]] = {}
         for index, line in enumerate(lines):
@@ -70,11 +73,17 @@ class Template:
         last = -1
         for number, own in filled.items():
             free = [index for index in found.get(own, ()) if index not in claimed] if own is not None else []
+            if len(free) > 1:
+                free = [index for index in free if self._above(lines, index) == self._under[number]] or free
             if free:
                 last = next((index for index in free if index > last), free[0])
                 claimed.add(last)
                 places[number] = last
         return places
+
+    def _above(self, lines: Sequence[str], index: int) -> str:
+        """The nearest of the template's fixed words above a line."""
+        return next((line for line in reversed(lines[:index]) if line in self._fixed), "")
 
     def line_at(self, text: str, filled: Mapping[int, str | None], index: int) -> int | None:
         """Which of the program's lines the operator's line at `index` was; None when it is none.

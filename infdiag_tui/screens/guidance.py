@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Callable
 from typing import ClassVar
@@ -13,24 +14,52 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Markdown, Static
 
-from infdiag_tui.model import CompanionOffer, GuidanceView
+from infdiag_tui.model import CompanionOffer, GuidanceView, Impact
 from infdiag_tui.screens.check_consent import ConsentScreen
 from infdiag_tui.screens.command import CommandScreen
-from widgets.check_lines import IMPACT_WORDS
+from infdiag_tui.screens.port import EnginePort
 from widgets.ink import flat
 
 _MOST = 9
 """Commands that a digit copies or runs."""
 _LOOK_EVERY_S = 0.5
+_IMPACT_WORDS = {
+    Impact.READ_ONLY: "only looks",
+    Impact.LOAD: "puts load on what it runs on",
+    Impact.EXEC: "may be felt by what runs there",
+}
+
+
+class _Commands(Vertical):
+    """The commands with their numbers; what is new takes their place, and the page stays where it is scrolled to."""
+
+    def __init__(self, view: GuidanceView) -> None:
+        super().__init__(id="guidance-commands")
+        self._view = view
+
+    def show(self, view: GuidanceView) -> None:
+        """Draws what is known now."""
+        self._view = view
+        self.refresh(recompose=True)
+
+    def compose(self) -> ComposeResult:
+        """A line on what it is for and where, the command, what to know before."""
+        for number, offer in enumerate(self._view.offers[:_MOST], 1):
+            where = f" ({flat(offer.where)})" if offer.where else ""
+            yield Static(Content(f"{number}  {flat(offer.tool)}{where}: {flat(offer.purpose)}"))
+            yield Static(Content(f"   {flat(offer.command)}"), classes="guidance-command")
+            if offer.note:
+                yield Static(Content(f"   {flat(offer.note)}"), classes="guidance-dim")
+        if self._view.beside:
+            yield Static(Content(flat(self._view.beside)), classes="guidance-dim")
 
 
 class GuidanceScreen(ModalScreen[None]):
     """A page to read, with commands: a digit copies one (OSC 52), after `r` a digit runs one, which asks first.
 
     Args:
-        latest: the page and the companions as they are known now; None while nothing is.
-        look_beside: looks for tools beside the model, which runs a command there.
-        pin: adds a line to the report's timeline.
+        view: the page and the companions.
+        engine: tells what is known now, and runs commands.
         ascii_only: draw with ASCII signs.
     """
 
@@ -45,23 +74,13 @@ class GuidanceScreen(ModalScreen[None]):
         ),
     ]
 
-    def __init__(
-        self,
-        latest: Callable[[], GuidanceView | None],
-        look_beside: Callable[[], None],
-        pin: Callable[[str], None],
-        *,
-        ascii_only: bool,
-    ) -> None:
+    def __init__(self, view: GuidanceView, engine: EnginePort, *, ascii_only: bool) -> None:
         super().__init__()
-        view = latest()
-        assert view is not None  # there is something to show, or nobody opens this
         self._view = view
-        self._latest = latest
-        self._look_beside = look_beside
-        self._pin = pin
+        self._engine = engine
         self._ascii_only = ascii_only
         self._runs = False
+        self._commands = _Commands(view)
 
     def compose(self) -> ComposeResult:
         """The commands that are at hand first, then the page."""
@@ -71,14 +90,7 @@ class GuidanceScreen(ModalScreen[None]):
             box.border_subtitle = self._keys()
             with VerticalScroll(id="guidance-text") as scroll:
                 scroll.can_focus = True
-                for number, offer in enumerate(self._view.offers[:_MOST], 1):
-                    where = f" ({offer.place})" if offer.place else ""
-                    yield Static(Content(f"{number}  {flat(offer.tool)}{where}: {flat(offer.purpose)}"))
-                    yield Static(Content(f"   {flat(offer.command)}"), classes="guidance-command")
-                    if offer.note:
-                        yield Static(Content(f"   {flat(offer.note)}"), classes="guidance-dim")
-                if self._view.beside:
-                    yield Static(Content(flat(self._view.beside)), classes="guidance-dim")
+                yield self._commands
                 yield Markdown(self._view.text, open_links=False)
 
     def on_mount(self) -> None:
@@ -96,9 +108,9 @@ class GuidanceScreen(ModalScreen[None]):
 
         def decided(agreed: bool | None) -> None:
             if agreed:
-                self._look_beside()
+                self._engine.look_beside_model()
 
-        question = "Run `command -v` for each known tool beside the model, in its container or on its host."
+        question = f"Run `command -v` for each known tool, once, {self._view.way or 'beside the model'}."
         about = "It runs a command beside the model and changes nothing."
         self._consent("Look for tools beside the model?", question, about, decided)
 
@@ -114,7 +126,7 @@ class GuidanceScreen(ModalScreen[None]):
         self.notify(f"Copied the command of {offer.tool} ({len(offer.command)} characters).", markup=False)
 
     def _run(self, offer: CompanionOffer) -> None:
-        if not offer.place:
+        if not offer.where:
             self.notify(f"{offer.tool} is no command to run here.", markup=False)
             return
 
@@ -122,11 +134,12 @@ class GuidanceScreen(ModalScreen[None]):
             if agreed and offer.interactive:
                 self._hand_over(offer)
             elif agreed:
-                self.app.push_screen(CommandScreen(offer, self._pin, ascii_only=self._ascii_only))
+                self.app.push_screen(CommandScreen(offer, self._engine, ascii_only=self._ascii_only))
 
         terminal = " It takes over the terminal until it ends." if offer.interactive else ""
-        about = f"It {IMPACT_WORDS[offer.impact].partition(',')[0]}; {offer.place}.{terminal}"
-        self._consent(f"Run {offer.tool}?", offer.command, about, decided)
+        exact = shlex.join(offer.beside.argv) if offer.beside is not None else offer.command
+        about = f"It runs {offer.where} and {_IMPACT_WORDS[offer.impact]}.{terminal}"
+        self._consent(f"Run {offer.tool}?", exact, about, decided)
 
     def _hand_over(self, offer: CompanionOffer) -> None:
         """Gives the terminal to a program with a screen of its own; collecting goes on in the engine's thread."""
@@ -150,9 +163,10 @@ class GuidanceScreen(ModalScreen[None]):
 
     def _follow(self) -> None:
         """Shows what has been found since; the page itself stays as it was opened."""
-        view = self._latest()
+        snapshot = self._engine.snapshot()
+        view = snapshot.guidance if snapshot is not None else None
         if view is None or view.name != self._view.name or view == self._view or not self.is_current:
             return
         self._view = view
-        self.refresh(recompose=True)
-        self.call_after_refresh(lambda: self.query_one("#guidance-text").focus())
+        self._commands.show(view)
+        self.query_one("#guidance-box", Vertical).border_subtitle = self._keys()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from infdiag_tui.model import Snapshot, StartFailure
+from infdiag_tui.model import CompanionOffer, Snapshot, StartFailure
 
 
 class EnginePort(Protocol):
@@ -49,6 +49,18 @@ class EnginePort(Protocol):
 
     def look_beside_model(self) -> None:
         """Looks which companion tools are beside the model, by a command that runs there; `Snapshot.guidance` tells."""
+        ...
+
+    def start_companion(self, offer: CompanionOffer) -> int:
+        """Runs a command that the operator agreed to, in place of one that still runs.
+
+        Returns:
+            The id that `Snapshot.companion` bears from then on.
+        """
+        ...
+
+    def stop_companion(self, run_id: int) -> None:
+        """Ends a companion's command."""
         ...
 
     def start_check(self, name: str, values: Mapping[str, str]) -> int:

@@ -305,14 +305,7 @@ class TriageScreen(Screen[None]):
             return
         from infdiag_tui.screens.guidance import GuidanceScreen
 
-        self.app.push_screen(
-            GuidanceScreen(
-                lambda: self.snapshot.guidance if self.snapshot is not None else None,
-                self._engine.look_beside_model,
-                self._engine.add_note,
-                ascii_only=self._ascii_only,
-            )
-        )
+        self.app.push_screen(GuidanceScreen(view, self._engine, ascii_only=self._ascii_only))
 
     def action_pin(self) -> None:
         """Adds what the active panel shows to the report."""

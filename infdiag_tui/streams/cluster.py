@@ -15,15 +15,16 @@ from infdiag_tui.streams.pods import PodsStream
 def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
     """The streams that `config.kubernetes` asks for; the Kubernetes client is not imported before they run.
 
-    The pods that they know are from then on the context's roster.
+    The pods that they know are from then on the context's roster, and the client its cluster.
     """
     settings = config.kubernetes
     if settings is None:
         return []
-    client = KubeClient(settings, context.clock, context.user_agent)
+    client = context.cluster or KubeClient(settings, context.clock, context.user_agent)
     table = PodTable(context.clock)
-    context.roster = table
+    context.roster, context.cluster = table, client
     streams: list[Stream] = [PodsStream(client, settings, context.clock, table)]
-    if settings.logs:
+    # Loki has the same lines: both would tell each of them twice, and so only what was asked for in words is read too.
+    if settings.logs and (config.loki is None or "logs" in settings.model_fields_set):
         streams.append(PodLogsStream(client, table, context.clock, backlog_lines=config.logs.backlog_lines))
     return streams

@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from infdiag_tui.model import GpuDevice
+from infdiag_tui.streams.gpus.account import XidMemory
 from infdiag_tui.streams.nvml_clock_reasons import clock_reasons
 from infdiag_tui.text import one_line
 
+PREFIX = "DCGM_FI_"
+FIELDS = (
+    "DEV_CLOCKS_EVENT_REASONS",
+    "DEV_CLOCK_THROTTLE_REASONS",
+    "DEV_CORRECTABLE_REMAPPED_ROWS",
+    "DEV_ECC_DBE_VOL_TOTAL",
+    "DEV_ECC_SBE_VOL_TOTAL",
+    "DEV_ENFORCED_POWER_LIMIT",
+    "DEV_FB_FREE",
+    "DEV_FB_RESERVED",
+    "DEV_FB_TOTAL",
+    "DEV_FB_USED",
+    "DEV_GPU_TEMP",
+    "DEV_GPU_UTIL",
+    "DEV_MAX_MEM_CLOCK",
+    "DEV_MAX_SM_CLOCK",
+    "DEV_MEM_CLOCK",
+    "DEV_MEM_COPY_UTIL",
+    "DEV_MIG_MODE",
+    "DEV_PCIE_LINK_GEN",
+    "DEV_PCIE_LINK_WIDTH",
+    "DEV_PCIE_MAX_LINK_GEN",
+    "DEV_PCIE_MAX_LINK_WIDTH",
+    "DEV_PCIE_REPLAY_COUNTER",
+    "DEV_POWER_MGMT_LIMIT",
+    "DEV_POWER_USAGE",
+    "DEV_RETIRED_DBE",
+    "DEV_RETIRED_SBE",
+    "DEV_ROW_REMAP_FAILURE",
+    "DEV_ROW_REMAP_PENDING",
+    "DEV_SM_CLOCK",
+    "DEV_UNCORRECTABLE_REMAPPED_ROWS",
+    "DEV_XID_ERRORS",
+    "PROF_GR_ENGINE_ACTIVE",
+    "PROF_PCIE_RX_BYTES",
+    "PROF_PCIE_TX_BYTES",
+)
+"""All that is read here, for who can ask for it by name."""
 _BLANK = 2.0**47
 """From here on a value means "not available": DCGM's blank double is 2^47, its blank integers lie just below 2^63
 (dcgm_structs.h). No figure read here comes near."""
@@ -57,22 +96,43 @@ def parse(text: str) -> list[Entity]:
     """
     from prometheus_client.parser import text_string_to_metric_families
 
+    families = text_string_to_metric_families(text)
+    return entities_of((family.name, one.labels, one.value) for family in families for one in family.samples)
+
+
+def entities_of(samples: Iterable[tuple[str, Mapping[str, str], float]]) -> list[Entity]:
+    """The GPUs and MIG instances in samples (name, labels, value), by host and index.
+
+    Of several values of one field the first counts.
+    """
     entities: dict[str, Entity] = {}
-    for family in text_string_to_metric_families(text):
-        if not family.name.startswith("DCGM_FI_"):
-            continue
-        for sample in family.samples:
-            # Switches, links and CPUs have fields as well, but no GPU.
-            if "gpu" in sample.labels:
-                _add(entities, family.name.removeprefix("DCGM_FI_"), sample.labels, sample.value)
+    for name, labels, value in samples:
+        # Switches, links and CPUs have fields as well, but no GPU.
+        if name.startswith(PREFIX) and "gpu" in labels:
+            _add(entities, name.removeprefix(PREFIX), labels, value)
     return sorted(entities.values(), key=lambda entity: (entity.host, entity.index, entity.mig_profile, entity.uuid))
+
+
+def card_of(labels: Mapping[str, str]) -> str:
+    """What tells one GPU or MIG instance from others; empty for what is neither."""
+    if "gpu" not in labels:
+        return ""
+    host, gpu = one_line(labels.get("Hostname", ""), 100), one_line(labels["gpu"], 20)
+    uuid = one_line(labels.get("UUID", ""), 100) or f"GPU {gpu} of {host}"
+    instance = one_line(labels.get("GPU_I_ID", ""), 20)
+    return f"{uuid}/{instance}" if instance else uuid
+
+
+def is_blank(value: float) -> bool:
+    """True for DCGM's "not available", and for what is no number."""
+    # NaN fails every comparison.
+    return not -_BLANK < value < _BLANK
 
 
 def _add(entities: dict[str, Entity], name: str, labels: Mapping[str, str], value: float) -> None:
     host, gpu = one_line(labels.get("Hostname", ""), 100), one_line(labels["gpu"], 20)
-    uuid = one_line(labels.get("UUID", ""), 100) or f"GPU {gpu} of {host}"
     instance = one_line(labels.get("GPU_I_ID", ""), 20)
-    key = f"{uuid}/{instance}" if instance else uuid
+    key = card_of(labels)
     entity = entities.get(key)
     if entity is None:
         entity = entities[key] = Entity(
@@ -84,14 +144,40 @@ def _add(entities: dict[str, Entity], name: str, labels: Mapping[str, str], valu
             mig_profile=one_line(labels.get("GPU_I_PROFILE", ""), 40) or (f"instance {instance}" if instance else ""),
             is_instance=bool(instance),
         )
-    if labels.get("pod"):
-        entity.pods.add(one_line(f"{labels.get('namespace', '')}/{labels['pod']}", 300))
-    # NaN fails every comparison and so is left out as well.
-    if -_BLANK < value < _BLANK:
+    if pod := holder(labels):
+        entity.pods.add(pod)
+    if not is_blank(value):
         entity.values.setdefault(name, value)
 
 
-def device(entity: Entity, at: float, xid: int | None, xid_at: float | None) -> GpuDevice:
+_EXPORTERS = ("dcgm-exporter", "device-metrics-exporter", "metrics-exporter")
+
+
+def holder(labels: Mapping[str, str]) -> str:
+    """`namespace/name` of the pod that holds the GPU, empty where none does.
+
+    Prometheus, unless it honours the exporter's labels, calls the exporter's own pod `pod` and the holder
+    `exported_pod`.
+    """
+    name, namespace = labels.get("exported_pod", ""), labels.get("exported_namespace", "")
+    if not name:
+        name, namespace = labels.get("pod", ""), labels.get("namespace", "")
+        own = (name, labels.get("container", ""))
+        if any(exporter in text for exporter in _EXPORTERS for text in own):
+            return ""
+    return one_line(f"{namespace}/{name}", 300) if name else ""
+
+
+def dcgm_devices(entities: Iterable[Entity], xids: XidMemory, now: float) -> list[GpuDevice]:
+    """The state of `entities`, read just now; changes of their Xid gauges are dated by `xids`."""
+    found = []
+    for entity in entities:
+        xid, xid_at = xids.note(entity.uuid, entity.whole("DEV_XID_ERRORS"), now)
+        found.append(device(entity, now, xid, xid_at))
+    return found
+
+
+def device(entity: Entity, at: float, xid: int | None, xid_at: float | None, provider: str = "dcgm") -> GpuDevice:
     """The state of `entity`; fields that the exporter isn't configured to tell are None.
 
     With MIG there is no GPU_UTIL; the share of time in which the compute engine was active (GR_ENGINE_ACTIVE, 0 to 1)
@@ -112,7 +198,7 @@ def device(entity: Entity, at: float, xid: int | None, xid_at: float | None) -> 
         index=entity.index,
         name=entity.name,
         at=at,
-        provider="dcgm",
+        provider=provider,
         host=entity.host,
         driver=entity.driver,
         mig_profile=entity.mig_profile,

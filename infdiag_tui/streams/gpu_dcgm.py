@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from infdiag_tui.config import ModelConfig
-from infdiag_tui.model import GpuDevice, Observation, SourceState
+from infdiag_tui.model import Observation
 from infdiag_tui.streams.base import SourceError, Stream, StreamContext
-from infdiag_tui.streams.dcgm_text import Entity, device, parse
+from infdiag_tui.streams.dcgm_text import Entity, dcgm_devices, parse
 from infdiag_tui.streams.gpu_samples import samples
+from infdiag_tui.streams.gpus.account import GpuAccount, XidMemory, lost_cards
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.streams.troubles import Trouble, changes
 from infdiag_tui.text import clean, one_line
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT_S = 5.0
 PARSE_TIMEOUT_S = 10.0
 MAX_REPLY_BYTES = 16 * 1024 * 1024
-XID_GAP_S = 60.0
-"""A change of the Xid gauge is dated only if the reading before is younger than this (the exporter itself reads every
-30 s by default); else it may have come at any time in between."""
 
 
 def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
@@ -61,7 +58,7 @@ class GpuDcgmStream:
         self._timeout_s = timeout_s
         self._max_reply_bytes = max_reply_bytes
         self._thread = SoleThread("dcgm", context.clock.monotonic)
-        self._known: dict[str, GpuDevice] = {}
+        self._account = GpuAccount("dcgm-exporter")
         self._xids = XidMemory()
 
     async def observe(self) -> AsyncGenerator[Observation, None]:
@@ -74,8 +71,8 @@ class GpuDcgmStream:
                     began = self._clock.monotonic()
                     entities = await self._parsed(await self._fetch(client))
                     now = self._clock.now()
-                    devices = self._devices(entities, now)
-                    troubles = _troubles(devices)
+                    devices = self._account.take(dcgm_devices(entities, self._xids, now))
+                    troubles = lost_cards(devices)
                     for status in changes(told, troubles, now):
                         yield status
                     told = troubles
@@ -132,50 +129,6 @@ class GpuDcgmStream:
                 f"the reply of {self._shown_url} is not in Prometheus text format: {one_line(clean(str(error)), 120)}",
                 remedy=remedy,
             ) from error
-        if not entities and not self._known:
+        if not entities and self._account.empty:
             raise SourceError(f"the reply of {self._shown_url} tells of no GPU", remedy=remedy)
         return entities
-
-    def _devices(self, entities: list[Entity], now: float) -> list[GpuDevice]:
-        found: dict[str, GpuDevice] = {}
-        for entity in entities:
-            xid, xid_at = self._xids.note(entity.uuid, entity.whole("DEV_XID_ERRORS"), now)
-            found[entity.uuid] = device(entity, now, xid, xid_at)
-        for uuid, last in self._known.items():
-            if uuid not in found:
-                found[uuid] = replace(last, lost="dcgm-exporter no longer tells of it")
-        self._known = found
-        return sorted(found.values(), key=lambda gpu: (gpu.host, gpu.index, gpu.mig_profile, gpu.uuid))
-
-
-class XidMemory:
-    """Dates Xid errors from a gauge that keeps showing the last one for ever."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[int | None, float | None, float]] = {}
-
-    def note(self, uuid: str, code: int | None, now: float) -> tuple[int | None, float | None]:
-        """The GPU's last Xid and when it came.
-
-        The time is None when it was there at first sight or came while nobody looked. A gauge of 0, or none, is no Xid.
-        """
-        code = code or None
-        before = self._seen.get(uuid)
-        at: float | None = None
-        if before is not None and code is not None:
-            seen_code, seen_at, read_at = before
-            at = seen_at if code == seen_code else now if now - read_at <= XID_GAP_S else None
-        self._seen[uuid] = (code, at, now)
-        return code, at
-
-
-def _troubles(devices: Sequence[GpuDevice]) -> dict[str, Trouble]:
-    return {
-        gpu.uuid: Trouble(
-            SourceState.DEGRADED,
-            f"GPU {gpu.index} of {gpu.host or 'the node'}: {gpu.lost}",
-            "it may have fallen off the bus: look for Xid 79 in the node's kernel log",
-        )
-        for gpu in devices
-        if gpu.lost and not gpu.mig_profile
-    }

@@ -45,7 +45,7 @@ class ProcessStream:
                 began = self._clock.monotonic()
                 try:
                     reading = await self._thread.call(
-                        lambda: self._watcher.read(self._clock.now(), self._clock.monotonic()),
+                        lambda: self._watcher.read(self._clock.now(), self._clock.wall(), self._clock.monotonic()),
                         timeout_s=READ_TIMEOUT_S,
                     )
                 except StuckCallError as stuck:

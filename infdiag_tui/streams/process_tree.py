@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import psutil
 
@@ -14,8 +15,7 @@ from infdiag_tui.streams.troubles import Trouble
 _RECHECK_S = 5.0
 """How often a living process is asked whether it still is what was looked for: finding out costs more than reading."""
 
-Identity = tuple[int, float]
-"""A process for all time: its pid and when it started."""
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Sums over a process and its children; `open_files` is None as soon as one of them can't be counted."""
+    """Sums over a process and its children; `open_files` is None as soon as one of them can't be counted.
 
-    cpu_seconds: dict[Identity, float]
+    psutil's processes are the same as long as pid and start are, the latter however the machine's clock is set.
+    """
+
+    cpu_seconds: dict[psutil.Process, float]
     rss_bytes: int
     threads: int
     open_files: int | None
@@ -42,14 +45,21 @@ class Watcher:
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
         self._found: Found | None = None
-        self._identity: Identity | None = None
+        self._identity: psutil.Process | None = None
+        self._started_at: float | None = None
         self._restarts = 0
         self._before: tuple[float, Figures] | None = None
         self._checked_at = 0.0
 
-    def read(self, at: float, monotonic_s: float) -> Reading:
-        """The process as of now, found again where it has to be."""
-        found = self._current(monotonic_s)
+    def read(self, at: float, wall: float, monotonic_s: float) -> Reading:
+        """The process as of now, found again where it has to be.
+
+        Args:
+            at: the moment, Unix seconds of a clock that is never set.
+            wall: the moment by the machine's clock, which dates the starts of processes.
+            monotonic_s: the moment for what takes how long.
+        """
+        found = self._current(at, wall, monotonic_s)
         if isinstance(found, Missing):
             return self._absent(at, found)
         try:
@@ -60,7 +70,7 @@ class Watcher:
         except psutil.AccessDenied:
             return self._absent(at, self._hidden(found.process.pid))
 
-    def _current(self, monotonic_s: float) -> Found | Missing:
+    def _current(self, at: float, wall: float, monotonic_s: float) -> Found | Missing:
         if self._found is not None and is_running(self._found.process):
             if monotonic_s - self._checked_at < _RECHECK_S:
                 return self._found
@@ -71,12 +81,15 @@ class Watcher:
         found = self._finder.find()
         if isinstance(found, Missing):
             return found
-        identity = identity_of(found.process)
-        if identity is None:
-            return self._ended()
-        if identity != self._identity:
+        if found.process != self._identity:
+            try:
+                started = found.process.create_time()
+            except psutil.Error:
+                return self._ended()
             self._restarts += self._identity is not None
-            self._identity = identity
+            self._identity = found.process
+            # Of now: the machine's clock may be set later on.
+            self._started_at = at - max(0.0, wall - started)
             self._before = None
         self._found, self._checked_at = found, monotonic_s
         return found
@@ -115,7 +128,7 @@ class Watcher:
             rss_bytes=figures.rss_bytes,
             threads=figures.threads,
             open_files=figures.open_files,
-            started_at=float(process.create_time()),
+            started_at=self._started_at,
             children=len(figures.cpu_seconds) - 1,
             restarts=self._restarts,
         )
@@ -129,14 +142,6 @@ class Watcher:
                 "run infdiag as the server's user or with sudo to see them",
             )
         return Reading(state, troubles)
-
-
-def identity_of(process: psutil.Process) -> Identity | None:
-    """Its identity, None when it is gone."""
-    try:
-        return process.pid, float(process.create_time())
-    except psutil.Error:
-        return None
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
@@ -155,20 +160,20 @@ def measure(tree: Sequence[psutil.Process]) -> Figures:
         psutil.NoSuchProcess: the first has ended.
         psutil.AccessDenied: this user may not look at the first.
     """
-    cpu_seconds: dict[Identity, float] = {}
+    cpu_seconds: dict[psutil.Process, float] = {}
     rss_bytes = threads = 0
     open_files: int | None = 0
     for position, process in enumerate(tree):
         try:
             with process.oneshot():
                 times, memory = process.cpu_times(), process.memory_info()
-                count, created = process.num_threads(), float(process.create_time())
+                count = process.num_threads()
                 files = _open_files(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):  # a zombie counts as the former
             if position == 0:
                 raise
             continue
-        cpu_seconds[process.pid, created] = times.user + times.system
+        cpu_seconds[process] = times.user + times.system
         rss_bytes += memory.rss
         threads += count
         open_files = None if files is None or open_files is None else open_files + files
@@ -182,13 +187,9 @@ def _open_files(process: psutil.Process) -> int | None:
         return None
 
 
-def cpu_spent(before: dict[Identity, float], now: dict[Identity, float]) -> float:
+def cpu_spent(before: Mapping[Key, float], now: Mapping[Key, float]) -> float:
     """CPU seconds spent between two readings; a child that appeared counts from its second reading on.
 
     What a child spent in its last moments before it ended is not known.
     """
-    return sum(_spent(before, now.items()))
-
-
-def _spent(before: dict[Identity, float], now: Iterable[tuple[Identity, float]]) -> Iterable[float]:
-    return (max(0.0, seconds - before[identity]) for identity, seconds in now if identity in before)
+    return sum(max(0.0, seconds - before[key]) for key, seconds in now.items() if key in before)

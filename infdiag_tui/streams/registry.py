@@ -18,11 +18,12 @@ Builder = Callable[[ModelConfig, StreamContext], Sequence[Stream]]
 BUILT_IN = (
     "latency",
     "logs",
+    "loki_logs",
     "cluster",
     "latency_replicas",
     "server_metrics",
-    "gpu_nvml",
-    "gpu_dcgm",
+    "server_prometheus",
+    "gpu",
     "process",
     "host",
 )

@@ -46,7 +46,9 @@ def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
     settings = config.metrics
     if not settings.enabled or not (settings.urls or config.endpoint or context.roster):
         return []
-    return [ServerMetricsStream(config.endpoint, settings, context, reach_for(config, context))]
+    stream = ServerMetricsStream(config.endpoint, settings, context, reach_for(config, context))
+    context.servers_tell = lambda: stream.telling
+    return [stream]
 
 
 class ServerMetricsStream:
@@ -77,6 +79,12 @@ class ServerMetricsStream:
         self._pods_again_at = float("-inf")
         self._pods_silent = ""
         self._pods_told = False
+        self._told_at = float("-inf")
+
+    @property
+    def telling(self) -> bool:
+        """True while some replica's figures are current."""
+        return self._clock.monotonic() - self._told_at <= self.stale_after_s
 
     async def observe(self) -> AsyncGenerator[Observation, None]:
         """Yields until cancelled.
@@ -175,7 +183,7 @@ class ServerMetricsStream:
                 self._latest[entity] = (place, reading, at)
                 told += self._samples(entity, reading, at, detailed=len(places) <= DETAILED_REPLICAS)
         if current:
-            at = self._clock.now()
+            at, self._told_at = self._clock.now(), self._clock.monotonic()
             told += self._all_together(at, set(places))
             told.append(Heartbeat(at))
         return told

@@ -75,6 +75,24 @@ async def test_a_wrong_output_fails_with_path_and_values(tmp_path: Path) -> None
     failed = evidence_of(result, "reproduce.failed")
     assert (failed.value, failed.unit, failed.sample_size, failed.verdict) == (1.0, "cases", 4, Verdict.FAIL)
     assert failed.threshold_source
+    wrong = evidence_of(result, "reproduce.wrong")
+    assert (wrong.value, wrong.verdict) == (1.0, Verdict.FAIL)
+    assert wrong.statement == "Wrong answers to 1 of 2 cases: bad 2 of 2 times, $.predictions[1] is 4.0 instead of 5.0"
+
+
+async def test_failed_requests_make_no_answer_wrong(tmp_path: Path) -> None:
+    turn = itertools.count()
+
+    def flaky(_body: Any) -> Any:
+        return {"y": 1} if next(turn) % 2 else web.json_response({"error": "busy"}, status=503)
+
+    cases = cases_file(tmp_path, {"name": "one", "input": {"x": 1}, "expected": {"y": 1}})
+    async with serving(ModelServer(flaky)) as (url,), context_for(tmp_path, url) as context:
+        result = await run_check(CHECK, ReproduceParams(cases=cases, repeat=6), context)
+
+    assert evidence_of(result, "reproduce.failed").verdict is Verdict.FAIL
+    wrong = evidence_of(result, "reproduce.wrong")
+    assert (wrong.verdict, wrong.sample_size) == (Verdict.OK, 3)
 
 
 async def test_a_label_is_judged_wherever_the_reply_holds_it(tmp_path: Path) -> None:

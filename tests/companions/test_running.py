@@ -21,10 +21,17 @@ def left(marker: str) -> list[psutil.Process]:
 
 
 async def test_both_outputs_and_the_exit_code() -> None:
-    heard: list[str] = []
-    ran = await run_line("printf 'one\\n'; printf 'two\\n' >&2; exit 3", heard.append)
+    ran = await run_line("printf 'one\\n'; printf 'two\\n' >&2; exit 3")
     assert (ran.text, ran.code, ran.cut, ran.late) == ("one\ntwo\n", 3, False, False)
-    assert heard[-1] == ran.text
+
+
+async def test_what_it_says_is_told_while_it_runs(tmp_path: Path) -> None:
+    heard: list[str] = []
+    go_on = tmp_path / "go on"
+    task = asyncio.create_task(run_line(f"echo one; until [ -e '{go_on}' ]; do sleep 0.05; done", heard.append))
+    await eventually(lambda: heard == ["one\n"])
+    go_on.touch()
+    assert (await task).text == "one\n"
 
 
 async def test_it_has_no_input_and_no_terminal() -> None:

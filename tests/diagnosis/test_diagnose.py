@@ -184,7 +184,8 @@ def test_a_check_that_was_run_is_not_proposed_again() -> None:
         (["latency.jitter"], "latency-variance"),
         (["pods.oom_killed", "pods.restarts"], "oom"),
         (["latency.error_rate"], "intermittent-failures"),
-        (["reproduce.failed"], "wrong-predictions"),
+        (["reproduce.wrong", "reproduce.failed"], "wrong-predictions"),
+        (["reproduce.failed", "latency.error_rate"], "intermittent-failures"),
     ],
 )
 def test_the_symptom_is_inferred_when_none_was_given(ids: list[str], symptom: str) -> None:

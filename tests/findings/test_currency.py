@@ -9,6 +9,7 @@ import pytest
 from infdiag_tui.config import Thresholds
 from infdiag_tui.diagnosis.symptom import severity_of
 from infdiag_tui.findings import assess
+from infdiag_tui.findings.currency import stream_of
 from infdiag_tui.model import (
     Container,
     Evidence,
@@ -120,3 +121,18 @@ def test_failing_requests_are_news_and_a_probe_that_stands_still_has_none(state:
     latency = with_latency(window(20, 40, errors=200)).latency
     snapshot = seen(state, name="latency", told_s_ago=30.0, troubled_s=20.0, latency=latency)
     assert findings(snapshot)["latency.error_rate"].verdict is verdict
+
+
+def test_evidence_is_as_current_as_the_stream_that_tells_it_at_present() -> None:
+    def names(**states: SourceState) -> Snapshot:
+        sources = {name.replace("__", "-"): SourceHealth(name, state, NOW) for name, state in states.items()}
+        return Snapshot(NOW, 1, IncidentInfo("m", "", NOW), sources=sources)
+
+    live, gone = SourceState.LIVE, SourceState.UNAVAILABLE
+    assert stream_of("server_metrics", names(server_metrics=live, server_prometheus=live)) == "server_metrics"
+    assert stream_of("server_metrics", names(server_metrics=gone, server_prometheus=live)) == "server_prometheus"
+    assert stream_of("server_metrics", names(server_metrics=gone, server_prometheus=gone)) == "server_metrics"
+    assert stream_of("dcgm", names(dcgm=live)) == "dcgm"
+    assert stream_of("dcgm", names(gpu__source=live)) == "gpu-source"
+    assert stream_of("nvml", names(gpu=live, gpu__source=live)) == "gpu"
+    assert stream_of("pods", names()) == "pods"

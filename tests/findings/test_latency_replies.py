@@ -105,11 +105,15 @@ def test_a_fast_reply_that_is_mostly_network_is_no_slow_network() -> None:
 
 
 def test_the_round_trip_of_reused_connections_is_that_of_the_connects_that_were_seen() -> None:
-    first = replies([120.0], end=NOW - 41, phases=Phases(connect_ms=50.0, wait_ms=60.0, receive_ms=1.0))
+    def opened(count: int) -> list[Reply]:
+        return replies([120.0] * count, end=NOW - 41, phases=Phases(connect_ms=50.0, wait_ms=60.0, receive_ms=1.0))
+
     reused = way(70, wait_ms=60, receive_ms=10)
-    evidence = one(scene(replies=in_order(first, reused)), "latency.network_share")
+    evidence = one(scene(replies=in_order(opened(3), reused)), "latency.network_share")
     assert evidence.verdict is Verdict.FAIL
-    assert evidence.value == pytest.approx(60 / 70, rel=0.01)
+    assert evidence.value == pytest.approx(60 / 70, rel=0.02)
+    alone = one(scene(replies=in_order(opened(1), reused)), "latency.network_share")
+    assert alone.verdict is Verdict.OK, "a single connect may have met a busy machine"
 
 
 @settings(max_examples=30, deadline=None)

@@ -83,3 +83,48 @@ def test_since_returns_the_points_from_a_moment_on() -> None:
 def test_a_ring_too_small_to_thin_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 4"):
         SeriesRing(3)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-50, 50) | st.just(math.nan), finite | st.just(math.inf)), max_size=300),
+    st.integers(0, 100),
+    st.integers(4, 64),
+)
+def test_history_stands_before_what_is_live_in_order_and_within_half_of_the_room(
+    points: list[tuple[float, float]], live: int, capacity: int
+) -> None:
+    ring = SeriesRing(capacity)
+    for at in range(live):
+        ring.append(float(at), 1.0)
+    before = ring.view()
+    ring.prepend([at for at, _ in points], [value for _, value in points], "Prometheus")
+    view = ring.view()
+    assert len(view.times) <= capacity
+    assert list(view.times) == sorted(set(view.times))
+    assert ring.samples == live  # history is no sample of this incident
+    if view.history_until is None:
+        assert view == before
+        return
+    history = [at for at in view.times if at <= view.history_until]
+    assert 0 < len(history) <= capacity // 2 + 1
+    assert view.history_source == "Prometheus"
+    assert all(math.isfinite(value) for value in view.values)
+    if live:
+        assert view.times[-1] == before.times[-1]
+        assert view.live
+    else:
+        assert not view.live
+        ring.append(view.times[-1] + 1, 5.0)
+        assert ring.view().live
+
+
+def test_history_that_comes_twice_is_there_once() -> None:
+    ring = SeriesRing()
+    ring.append(100.0, 7.0)
+    assert ring.prepend((70.0, 80.0, 90.0, 100.0, 110.0), (1.0, 2.0, 3.0, 4.0, 5.0), "Prometheus") == 3
+    assert ring.prepend((75.0, 85.0, 95.0), (9.0, 9.0, 9.0), "Prometheus") == 0
+    assert ring.view().times == (70.0, 80.0, 90.0, 100.0)
+    assert ring.view().values == (1.0, 2.0, 3.0, 7.0)
+    assert ring.view().history_until == 90.0
+    with pytest.raises(ValueError, match="no points of one series"):
+        ring.prepend((1.0,), (1.0, 2.0), "Prometheus")

@@ -22,9 +22,7 @@ OTHERS_WORDS = {"device_error", "device_memory", "fallback", "started", "listeni
 
 def files() -> list[Path]:
     found = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
-    return [
-        path for path in found if "lab" not in path.relative_to(ROOT).parts and path.suffix in (".py", ".toml", ".md")
-    ]
+    return [path for path in found if not {"lab", "__pycache__"}.intersection(path.relative_to(ROOT).parts)]
 
 
 def read_by_program(path: Path) -> Iterator[str]:

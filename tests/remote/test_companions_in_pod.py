@@ -28,9 +28,11 @@ async def test_tools_of_the_container_are_found_and_offered_by_their_exec_line(l
         await eventually(lambda: "beside the model" in session.snapshot().guidance.beside)  # type: ignore[union-attr]
         view = session.snapshot().guidance
         assert view is not None
-        found = [one for one in view.offers if one.place == "beside"]
+        found = [one for one in view.offers if one.beside is not None]
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert "known tools are beside the model" in view.beside
+    assert view.way.startswith("in container server of pod ")
     assert all(" exec " in one.command and one.impact is not Impact.READ_ONLY for one in found)
+    assert all(one.where == view.way for one in found)

@@ -62,6 +62,14 @@ def test_a_line_that_the_operator_deleted_stays_deleted() -> None:
     assert "Symptom" not in made.text
 
 
+def test_a_copy_that_the_operator_put_under_another_heading_is_theirs() -> None:
+    made = Draft("# Report\nSummary\n\nFindings\n- p99: {p99}\n- pods: {pods}\n")
+    made.fill({"p99": "210 ms", "pods": "3"})
+    made.edit(made.text.replace("Summary\n", "Summary\n- p99: 210 ms\n"), made.version, 1)
+    made.fill({"p99": "900 ms"})
+    assert made.text == "# Report\nSummary\n- p99: 210 ms\n\nFindings\n- p99: 900 ms\n- pods: 3\n"
+
+
 def test_an_edit_made_on_an_older_version_keeps_both_the_words_and_the_refill() -> None:
     made = draft()
     base, text = made.version, made.text

@@ -46,6 +46,10 @@ def test_a_whole_one_is_used_in_its_own_words_and_order(tmp_path: Path) -> None:
             "line 5: there is no slot {symtom}. Did you mean {symptom}? The built-in",
         ),
         (lambda text: text.replace("### Solution", "### Fix"), "the heading '### Solution' is missing. Add it"),
+        (
+            lambda text: f"```\n{text}\n```\n",
+            "the heading '## Inference Diagnostic Report: {model}' is missing. Add it",
+        ),
         (lambda text: text + "{pods}\n", "slot {pods} is in line 27 already. Keep one of them"),
         (lambda text: text + "{xyzzyplugh}\n", "there is no slot {xyzzyplugh}. See infdiag_tui/report/template.md"),
         (lambda text: text.encode() + b"\xff", "is no UTF-8. Save it as UTF-8"),

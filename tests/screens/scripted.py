@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from infdiag_tui.model import (
     ClockReason,
     ClusterEvent,
+    CompanionOffer,
     Container,
     DraftView,
     ErrorKind,
@@ -93,6 +94,8 @@ class ScriptedEngine:
         self.started_checks: list[tuple[str, dict[str, str]]] = []
         self.confirmed: list[int] = []
         self.cancelled: list[int] = []
+        self.companions: list[CompanionOffer] = []
+        self.stopped_companions: list[int] = []
 
     def start(self) -> None:
         self.started.set()
@@ -125,6 +128,13 @@ class ScriptedEngine:
 
     def look_beside_model(self) -> None:
         self.looked_beside += 1
+
+    def start_companion(self, offer: CompanionOffer) -> int:
+        self.companions.append(offer)
+        return len(self.companions)
+
+    def stop_companion(self, run_id: int) -> None:
+        self.stopped_companions.append(run_id)
 
     def start_check(self, name: str, values: Mapping[str, str]) -> int:
         self.started_checks.append((name, dict(values)))

@@ -8,14 +8,16 @@ from typing import Any, cast
 from textual.screen import Screen
 from textual.widgets import Markdown, Static
 
-from infdiag_tui.model import CompanionOffer, GuidanceView, Impact
+from infdiag_tui.model import CommandBeside, CompanionOffer, CompanionRun, GuidanceView, Impact
 from infdiag_tui.screens.check_consent import ConsentScreen
 from infdiag_tui.screens.command import CommandScreen
 from infdiag_tui.screens.guidance import GuidanceScreen
-from tests.screens.scripted import incident_snapshot
+from tests.screens.scripted import ScriptedEngine, incident_snapshot
 from tests.screens.test_triage import console, until
 
-OFFER = CompanionOffer("kubectl", "shows the [end] of the container", "kubectl -n ml describe pod 'a;b'", "host")
+OFFER = CompanionOffer(
+    "kubectl", "shows the [end] of the container", "kubectl -n ml describe pod 'a;b'", "on this machine"
+)
 VIEW = GuidanceView("memory-leak", "Memory leak", "# Memory leak\n\nGrows without end.\n", (OFFER,))
 
 
@@ -40,30 +42,55 @@ async def test_without_guidance_it_says_so() -> None:
         assert not isinstance(found.app.screen, GuidanceScreen)
 
 
+def told(engine: ScriptedEngine, run: CompanionRun) -> None:
+    assert engine.latest is not None
+    engine.latest = dataclasses.replace(engine.latest, number=engine.latest.number + 1, companion=run)
+
+
 def said(screen: Screen[Any]) -> str:
     return "\n".join(str(one.content) for one in screen.query(Static))
 
 
 async def test_a_command_runs_once_its_exact_line_was_agreed_to_and_can_be_pinned() -> None:
-    offer = CompanionOffer("echo", "says it", "echo 'it [bold]works[/]'; exit 4", "host", impact=Impact.EXEC)
+    offer = CompanionOffer("echo", "says it", "echo 'it [bold]works[/]'", "on this machine", impact=Impact.LOAD)
     view = dataclasses.replace(VIEW, offers=(offer,))
     async with console(snapshot=dataclasses.replace(incident_snapshot(), guidance=view)) as found:
         await found.pilot.press("i", "r", "1")
         assert isinstance(found.app.screen, ConsentScreen)
         assert offer.command in said(found.app.screen)
+        assert "It runs on this machine and puts load on what it runs on." in said(found.app.screen)
         await found.pilot.press("n")
-        assert isinstance(found.app.screen, GuidanceScreen), "declined: nothing runs"
+        assert isinstance(found.app.screen, GuidanceScreen)
+        assert not found.engine.companions, "declined: nothing runs"
         await found.pilot.press("1", "y")
         screen = cast("CommandScreen", found.app.screen)
-        await until(found, lambda: screen.ran is not None)
-        await until(found, lambda: "exit code 4" in said(screen))
-        assert "it [bold]works[/]" in said(screen)
+        assert found.engine.companions == [offer]
         await found.pilot.press("p")
-        (note,) = found.engine.notes
-        assert note.startswith(f"{offer.command}: exit code 4 after ")
-        assert note.endswith("it [bold]works[/]")
-        await found.pilot.press("escape", "r", "1")
+        assert not found.engine.notes, "it still runs"
+        told(found.engine, CompanionRun(1, "it [bold]works[/]\n"))
+        await until(found, lambda: "it [bold]works[/]" in said(screen))
+        assert "running on this machine for" in said(screen)
+        told(found.engine, CompanionRun(1, "it [bold]works[/]\n", "exit code 4 after 0.1 s"))
+        await until(found, lambda: "exit code 4" in said(screen))
+        await found.pilot.press("p")
+        assert found.engine.notes == [f"{offer.command}: exit code 4 after 0.1 s: it [bold]works[/]"]
+        await found.pilot.press("escape")
+        await until(found, lambda: found.engine.stopped_companions == [1])
+        await found.pilot.press("r", "1")
         assert found.app.clipboard == offer.command, "r goes back to copying"
+
+
+async def test_beside_the_model_the_question_names_the_command_and_the_place() -> None:
+    where = "in container server of pod a (namespace ml)"
+    beside = CommandBeside(("py-spy", "dump", "--pid", "1"), where, "ml", "a", "server")
+    line = "kubectl exec a --container=server -- py-spy dump --pid 1"
+    offer = CompanionOffer("py-spy", "stacks", line, where, impact=Impact.EXEC, beside=beside)
+    view = dataclasses.replace(VIEW, offers=(offer,))
+    async with console(snapshot=dataclasses.replace(incident_snapshot(), guidance=view)) as found:
+        await found.pilot.press("i", "r", "1")
+        assert "py-spy dump --pid 1" in said(found.app.screen)
+        assert "kubectl" not in said(found.app.screen)
+        assert f"It runs {where} and may be felt by what runs there." in said(found.app.screen)
 
 
 async def test_what_is_no_command_is_not_run() -> None:
@@ -75,18 +102,27 @@ async def test_what_is_no_command_is_not_run() -> None:
 
 
 async def test_tools_beside_the_model_are_looked_for_only_when_agreed_to_and_then_shown() -> None:
-    picture = dataclasses.replace(incident_snapshot(), guidance=VIEW)
+    long = dataclasses.replace(
+        VIEW, text="\n\n".join(f"paragraph {n}" for n in range(80)), way="in container c of pod a"
+    )
+    picture = dataclasses.replace(incident_snapshot(), guidance=long)
     async with console(snapshot=picture) as found:
-        await found.pilot.press("i", "b", "n")
+        await found.pilot.press("i", "b")
+        assert "for each known tool, once, in container c of pod a" in said(found.app.screen)
+        await found.pilot.press("n")
         assert found.engine.looked_beside == 0
         await found.pilot.press("b", "y")
         assert found.engine.looked_beside == 1
-        more = CompanionOffer("py-spy", "samples stacks", "kubectl exec pod -- py-spy dump --pid 1", "container")
+        await found.pilot.press("pagedown", "pagedown")
+        await until(found, lambda: found.app.screen.query_one("#guidance-text").scroll_offset.y > 10)
+        scrolled = found.app.screen.query_one("#guidance-text").scroll_offset
+        more = CompanionOffer("py-spy", "samples stacks", "kubectl exec pod -- py-spy dump --pid 1", "in container c")
         found.engine.latest = dataclasses.replace(
             picture,
             number=picture.number + 1,
-            guidance=dataclasses.replace(VIEW, offers=(OFFER, more), beside="2 tools"),
+            guidance=dataclasses.replace(long, offers=(OFFER, more), beside="2 tools"),
         )
         await found.tick()
         await until(found, lambda: "py-spy dump" in said(found.app.screen))
         assert "2 tools" in said(found.app.screen)
+        assert found.app.screen.query_one("#guidance-text").scroll_offset == scrolled, "the page stays under the eyes"

@@ -20,7 +20,8 @@ from infdiag_tui.model import ClockReason, GpuDevice, Observation, Sample, Sourc
 from infdiag_tui.streams import gpu_dcgm
 from infdiag_tui.streams.base import SourceError, StreamContext
 from infdiag_tui.streams.dcgm_text import parse
-from infdiag_tui.streams.gpu_dcgm import XID_GAP_S, GpuDcgmStream, XidMemory
+from infdiag_tui.streams.gpu_dcgm import GpuDcgmStream
+from infdiag_tui.streams.gpus.account import XID_GAP_S, XidMemory
 
 MIB = 1024 * 1024
 LABELS = (

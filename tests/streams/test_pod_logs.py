@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -311,5 +312,7 @@ async def test_a_flapping_server_neither_loses_nor_repeats(tmp_path: Path) -> No
                 await api.kill()
                 await api.start()
             await writer
-            await watched.until(lambda: len(watched.texts()) >= 300)
-            assert watched.texts() == [f"INFO {n}" for n in range(300)]
+            wanted = [f"INFO {n}" for n in range(300)]
+            with contextlib.suppress(AssertionError):
+                await watched.until(lambda: len(watched.texts()) >= 300, deadline_s=20.0)
+            assert watched.texts() == wanted

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -320,10 +321,27 @@ class Handover:
 def test_a_handover_without_a_gap_is_a_restart_whose_cpu_is_not_yet_known(script: Path) -> None:
     with server(0, script) as old, server(0, script) as new:
         watcher = Watcher(Handover([old.pid, new.pid]))
-        states = [watcher.read(at, monotonic_s=at).state for at in (1.0, 2.0, 100.0, 101.0)]
+        states = [watcher.read(at, at, monotonic_s=at).state for at in (1.0, 2.0, 100.0, 101.0)]
     assert [s.pid for s in states] == [old.pid, old.pid, new.pid, new.pid]
     assert [s.restarts for s in states] == [0, 0, 1, 1]
     assert [s.cpu_percent is None for s in states] == [True, False, True, False]
+
+
+def test_a_clock_that_is_set_makes_no_restart_and_starts_nothing_anew(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server(0, script) as running:
+        watcher = Watcher(Handover([running.pid] * 3))
+        wall, at = time.time(), 1_000_000.0
+        before = watcher.read(at, wall, monotonic_s=0.0).state
+        stated = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self: stated(self) - 3600.0)
+        after = [watcher.read(at + s, wall - 3600.0 + s, monotonic_s=s).state for s in (10.0, 20.0)]
+    assert before.started_at is not None
+    assert at - 60.0 < before.started_at <= at
+    assert [s.started_at for s in after] == [before.started_at] * 2
+    assert [s.restarts for s in after] == [0, 0]
+    assert None not in [s.cpu_percent for s in after]
 
 
 def test_cpu_time_of_children_that_come_and_go_never_makes_a_jump() -> None:

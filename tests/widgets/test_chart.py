@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 
 from infdiag_tui.model import SeriesView
 from widgets import units
-from widgets.chart import ChartSpec, render_chart, span_of
-from widgets.ink import Line, cells, line_cells, plain
+from widgets.chart import ChartSpec, render_chart, span_of, span_with_history
+from widgets.ink import Line, Tone, cells, line_cells, plain
 from widgets.scale import Scale, fitting, nice_ceiling, sort_into_columns
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
@@ -163,3 +164,30 @@ def test_a_chart_reaches_back_no_further_than_its_data_needs(age_s: float | None
 def test_a_denormal_range_is_drawn() -> None:
     assert Scale(-1e-45, 0.0).row(1e300, 8) == 7
     assert Scale(-1e-45, 0.0).row(-1e300, 8) == 0
+
+
+def with_history(values: list[float], until: float) -> SeriesView:
+    return replace(series(values), history_until=until, history_source="Prometheus")
+
+
+def test_history_is_dim_named_and_never_the_newest_figure() -> None:
+    points = with_history([5.0] * 40, 19.5)
+    rows = render_chart(points, ChartSpec("load", 40.0, 39.5, area=False), 100, 8)
+    assert "dim: history (Prometheus)" in plain(rows[0])
+    tones = [(span.text, span.tone) for row in rows[1:-1] for span in row[1:] if span.text.strip()]
+    dim = sum(len(text) for text, tone in tones if tone is Tone.DIM)
+    live = sum(len(text) for text, tone in tones if tone is Tone.MARK)
+    assert dim > 20
+    assert abs(dim - live) <= 4
+    assert plain(rows[0]).startswith("load 5")
+    only = render_chart(with_history([5.0] * 40, 39.0), ChartSpec("load", 40.0, 39.5), 100, 8)
+    assert plain(only[0]).startswith("load n/a")
+
+
+def test_a_chart_with_history_reaches_back_to_where_it_begins() -> None:
+    hour = replace(series([1.0] * 3600), history_until=3500.0)
+    assert span_with_history(hour, 3599.0, 300.0) == 3600.0
+    assert span_with_history(hour, 3640.0, 300.0) == 3600.0
+    assert span_with_history(hour, 4000.0, 300.0) == 7200.0
+    assert span_with_history(series([1.0] * 3600), 3599.0, 300.0) == 300.0
+    assert span_with_history(SeriesView(), 5.0, 300.0) == 300.0

@@ -167,3 +167,15 @@ async def test_starting_says_what_is_waited_for() -> None:
     sources = {"gpu_nvml": broken("gpu_nvml", SourceState.STARTING, age_s=None)}
     async with staged(GpuPanel(), replace(quiet(), sources=sources), (60, 10)) as pilot:
         assert "Waiting for the first GPU reading." in screen_text(pilot.app)
+
+
+async def test_which_of_several_sources_tells_is_named_and_a_makeshift_is_explained() -> None:
+    shown = GpuPanel()
+    good = replace(live("gpu-source"), reason="from dcgm-exporter in the cluster")
+    async with staged(shown, replace(incident(), sources={"gpu-source": good}), (80, 24)) as pilot:
+        assert "from dcgm-exporter in the cluster" in screen_text(pilot.app)
+        makeshift = replace(
+            good, state=SourceState.DEGRADED, reason="from Prometheus, because dcgm-exporter fails: gone"
+        )
+        await settle(pilot, shown, replace(incident(), sources={"gpu-source": makeshift}))
+        assert screen_text(pilot.app).count("from Prometheus, because") == 1

@@ -4,7 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from infdiag_tui.model import ErrorKind, LatencyView, LatencyWindow, Phases, Quantile, Reply, Snapshot, SourceState
+from infdiag_tui.model import (
+    ErrorKind,
+    LatencyView,
+    LatencyWindow,
+    Phases,
+    Quantile,
+    Reply,
+    SeriesKey,
+    SeriesView,
+    Snapshot,
+    SourceState,
+)
 from tests.widgets.samples import HOSTILE, NOW, broken, hostile, incident, latency_view, live, quiet, windows
 from tests.widgets.stage import screen_text, settle, staged
 from widgets.glyphs import ASCII, UNICODE
@@ -170,3 +181,23 @@ async def test_unchanged_latency_repaints_nothing() -> None:
         before = shown.canvas.repainted_lines
         await settle(pilot, shown, replace(incident(), number=2), now=NOW + 0.2)
         assert shown.canvas.repainted_lines == before
+
+
+async def test_the_servers_own_p99_stands_below_with_its_bucket_and_its_history() -> None:
+    times = tuple(NOW - 3600 + 60.0 * n for n in range(61))
+    values = (400.0,) * 61
+    one = SeriesView((NOW,), (250.0,), (250.0,), (250.0,))
+    series = {
+        SeriesKey("server.p99_ms"): SeriesView(times, values, values, values, times[50], "Prometheus"),
+        SeriesKey("server.p99_low_ms"): one,
+        SeriesKey("server.p99_high_ms"): replace(one, values=(500.0,)),
+    }
+    shown = LatencyPanel("Latency", sources=("latency",))
+    with_server = replace(with_views(latency_view()), series=series)
+    async with staged(shown, with_server, (100, 34)) as pilot:
+        text = screen_text(pilot.app)
+        assert "server p99 (somewhere in 250 ms to 500 ms) 400 ms" in text
+        assert "dim: history (Prometheus)" in text
+        assert "p95" in text
+        await settle(pilot, shown, replace(quiet(), latency=(), series=series))
+        assert "server p99" in screen_text(pilot.app)  # where no endpoint is configured as well

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from infdiag_tui.clock import Clock
 from infdiag_tui.model import ClusterEvent, Observation, SourceState
 from infdiag_tui.streams.kube.client import KubeClient
 from infdiag_tui.streams.kube.errors import HTTP_FORBIDDEN, ApiError
@@ -51,13 +52,13 @@ class EventDesk:
         self._unclaimed.clear()
         return self.offer(kept)
 
-    def _told_of(self, events: Iterable[ClusterEvent], now: float) -> list[Observation]:
+    def _told_of(self, events: Iterable[ClusterEvent], clock: Clock) -> list[Observation]:
         """The events, each with the count of probe failures that it makes."""
         if self._failures is None:
-            self._failures = ProbeFailures(now)
+            self._failures = ProbeFailures(clock)
         told: list[Observation] = []
         for event in events:
-            told += [event, *self._failures.note(event, now)]
+            told += [event, *self._failures.note(event)]
         return told
 
     async def run(self, client: KubeClient, outlet: Outlet) -> None:
@@ -69,7 +70,7 @@ class EventDesk:
     async def _claim(self, outlet: Outlet) -> None:
         while True:
             seen = self._table.generation
-            await outlet.put(*self._told_of(self.reconsider(), outlet.clock.now()))
+            await outlet.put(*self._told_of(self.reconsider(), outlet.clock))
             if self._table.generation == seen:
                 await self._table.changed()
 
@@ -96,10 +97,10 @@ class EventDesk:
     ) -> None:
         match change:
             case Listed(items=items):
-                await outlet.put(*self._told_of(self.offer(items), outlet.clock.now()))
+                await outlet.put(*self._told_of(self.offer(items), outlet.clock))
                 await outlet.well(ASPECT)
             case Changed(item=item, deleted=False):
-                await outlet.put(*self._told_of(self.offer([item]), outlet.clock.now()))
+                await outlet.put(*self._told_of(self.offer([item]), outlet.clock))
             case Polling(denial=ApiError() as denial):
                 await outlet.trouble(
                     f"{ASPECT} watch",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from infdiag_tui.clock import Clock, steady_time
 from infdiag_tui.model import Observation, Sample, SeriesKey
 from infdiag_tui.streams.kube.client import KubeClient
 from infdiag_tui.streams.kube.errors import HTTP_FORBIDDEN, HTTP_NOT_FOUND, Access, ApiError
@@ -63,13 +64,14 @@ class NodePoll:
                 self._nodes[name] = _node(raw, client.clock.monotonic())
             path = f"/apis/metrics.k8s.io/v1beta1/nodes/{safe}"
             used = await client.get_json(path, {}, Access("get", "nodes", "", "metrics.k8s.io"))
-            await outlet.put(*self._news(name, used))
+            await outlet.put(*self._news(name, used, client.clock))
 
-    def _news(self, name: str, used: Mapping[str, Any]) -> Iterator[Observation]:
-        at, usage, node = unix_s(used.get("timestamp")), used.get("usage"), self._nodes[name]
-        if at is None or not isinstance(usage, Mapping) or self._told.get(name) == at:
+    def _news(self, name: str, used: Mapping[str, Any], clock: Clock) -> Iterator[Observation]:
+        dated, usage, node = unix_s(used.get("timestamp")), used.get("usage"), self._nodes[name]
+        if dated is None or not isinstance(usage, Mapping) or self._told.get(name) == dated:
             return
-        self._told[name] = at
+        self._told[name] = dated
+        at = steady_time(clock, dated)
         cpu, memory = cores(usage.get("cpu")), quantity(str(usage.get("memory") or ""))
         if cpu is not None:
             yield Sample(SeriesKey("node.cpu_cores", name), cpu, at)

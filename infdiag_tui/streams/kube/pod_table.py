@@ -7,7 +7,7 @@ import dataclasses
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from infdiag_tui.clock import Clock
+from infdiag_tui.clock import Clock, steady_time
 from infdiag_tui.model import Observation, Pod, PodGone, Sample, SeriesKey
 from infdiag_tui.streams.kube.watcher import Changed, Item
 
@@ -71,7 +71,8 @@ class PodTable:
                 told.append(Sample(SeriesKey("pod.restarts", pod.key), float(pod.restart_count), pod.at))
             if before is None or before.ready != pod.ready:
                 # A change that was seen bears the time at which it was seen, like everything else here.
-                at = pod.ready_at if before is None and pod.ready and pod.ready_at is not None else pod.at
+                earlier = before is None and pod.ready and pod.ready_at is not None
+                at = steady_time(self._clock, pod.ready_at) if earlier and pod.ready_at is not None else pod.at
                 told.append(Sample(SeriesKey("pod.ready", pod.key), float(pod.ready), at))
             self._by_uid[item.uid] = item
             self._by_key[pod.key] = pod

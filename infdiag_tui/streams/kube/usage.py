@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from infdiag_tui.clock import Clock, steady_time
 from infdiag_tui.model import Observation, PodUsage, Sample, SeriesKey, SourceState
 from infdiag_tui.streams.kube.client import KubeClient
 from infdiag_tui.streams.kube.errors import HTTP_FORBIDDEN, HTTP_NOT_FOUND, HTTP_TOO_MANY, Access, ApiError
@@ -51,7 +52,7 @@ class UsagePoll:
             self._new_at = now
         for usage in news:
             self._told[usage.key] = usage.at
-        await outlet.put(*(part for usage in news for part in _observations(usage)))
+        await outlet.put(*(part for usage in news for part in _observations(usage, client.clock)))
         for key in self._told.keys() - pods.keys():
             del self._told[key]
         overdue_s = max(client.pace.usage_overdue_s, 3 * self._interval_s)
@@ -88,9 +89,10 @@ def _usages(reply: Mapping[str, Any]) -> list[PodUsage]:
     return [usage for usage in parsed if usage is not None]
 
 
-def _observations(usage: PodUsage) -> tuple[Observation, ...]:
+def _observations(usage: PodUsage, clock: Clock) -> tuple[Observation, ...]:
+    at = steady_time(clock, usage.at)
     return (
         usage,
-        Sample(SeriesKey("pod.memory_bytes", usage.key), float(usage.memory_bytes), usage.at),
-        Sample(SeriesKey("pod.cpu_cores", usage.key), usage.cpu_cores, usage.at),
+        Sample(SeriesKey("pod.memory_bytes", usage.key), float(usage.memory_bytes), at),
+        Sample(SeriesKey("pod.cpu_cores", usage.key), usage.cpu_cores, at),
     )

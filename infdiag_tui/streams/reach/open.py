@@ -24,7 +24,9 @@ def _made(model: ModelConfig, via: Via, context: StreamContext) -> Reach:
         return SshWay(model.ssh, context.clock)
     from infdiag_tui.streams.kube.client import KubeClient
 
-    client = KubeClient(model.kubernetes or Kubernetes(), context.clock, context.user_agent)
+    client = context.cluster or KubeClient(model.kubernetes or Kubernetes(), context.clock, context.user_agent)
+    if model.kubernetes is not None:
+        context.cluster = client  # the pods' streams, which are built later, share it
     if via is Via.PROXY:
         from infdiag_tui.streams.reach.api_proxy import ApiProxy
 

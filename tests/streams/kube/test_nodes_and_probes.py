@@ -11,6 +11,7 @@ from infdiag_tui.streams.kube.parse import parse_pod
 from infdiag_tui.streams.kube.probe_failures import ProbeFailures
 from tests.streams.kube.fake_api import event, pod, usage
 from tests.streams.kube.harness import served, watching
+from tests.support import FakeClock
 
 NODE = {"status": {"allocatable": {"cpu": "4", "memory": "8Gi"}}}
 
@@ -73,13 +74,28 @@ def failing(uid: str, count: int, first_at: float, message: str = "Liveness prob
     return ClusterEvent(uid, "ml", "Pod", "a", "Warning", "Unhealthy", message, count, first_at, first_at, first_at)
 
 
-def test_the_first_failure_of_all_is_a_rise_from_nothing() -> None:
-    failures = ProbeFailures(now=100.0)
-    assert [one.value for one in failures.note(failing("u", 1, 110.0), 110.0)] == [0.0, 1.0]
-    assert [one.value for one in failures.note(failing("u", 4, 110.0), 120.0)] == [4.0]
-    assert [one.value for one in failures.note(failing("u", 4, 110.0), 125.0)] == []
-    assert [one.value for one in failures.note(failing("v", 2, 130.0), 130.0)] == [6.0]
-    assert list(failures.note(failing("w", 1, 131.0, "Back-off restarting"), 131.0)) == []
+@pytest.mark.parametrize("set_by", [-3600.0, 0.0, 3600.0])
+def test_the_first_failure_of_all_is_a_rise_from_nothing_however_the_clock_was_set(set_by: float) -> None:
+    clock = FakeClock()
+    failures = ProbeFailures(clock)
+    clock.set_by = set_by
+
+    def noted(uid: str, count: int, message: str = "Liveness probe failed") -> list[float]:
+        clock.advance(10.0)
+        return [one.value for one in failures.note(failing(uid, count, clock.wall(), message))]
+
+    assert noted("u", 1) == [0.0, 1.0]
+    assert noted("u", 4) == [4.0]
+    assert noted("u", 4) == []
+    assert noted("v", 2) == [6.0]
+    assert noted("w", 1, "Back-off restarting") == []
+
+
+def test_failures_from_before_anyone_looked_are_no_rise() -> None:
+    clock = FakeClock()
+    failures = ProbeFailures(clock)
+    clock.advance(10.0)
+    assert [one.value for one in failures.note(failing("u", 3, clock.wall() - 60.0))] == [3.0, 3.0]
 
 
 async def test_readiness_is_a_series_of_when_it_came_and_went(tmp_path: Path) -> None:

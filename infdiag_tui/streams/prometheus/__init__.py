@@ -1,0 +1,1 @@
+"""Prometheus-compatible servers: asking them, and what they know of a model and its GPUs."""
