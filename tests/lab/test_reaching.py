@@ -50,6 +50,8 @@ async def test_the_official_client_forwards_a_port_and_asks_through_the_proxy(he
             said = b""
             while part := socket.recv(65_536):
                 said += part
+            socket.close()
+            forward.websocket.close()
             return said, str(health)
 
     said, health = await asyncio.to_thread(ask)
