@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -14,9 +13,11 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Markdown, Static
 
+from infdiag_tui.companions.running import TIME_LIMIT_S
 from infdiag_tui.model import CompanionOffer, GuidanceView, Impact
 from infdiag_tui.screens.check_consent import ConsentScreen
 from infdiag_tui.screens.command import CommandScreen
+from infdiag_tui.screens.hand_over import hand_over
 from infdiag_tui.screens.port import EnginePort
 from widgets.ink import flat
 
@@ -136,16 +137,16 @@ class GuidanceScreen(ModalScreen[None]):
             elif agreed:
                 self.app.push_screen(CommandScreen(offer, self._engine, ascii_only=self._ascii_only))
 
-        terminal = " It takes over the terminal until it ends." if offer.interactive else ""
+        how = "It takes over the terminal until it ends." if offer.interactive else f"For {TIME_LIMIT_S:.0f} s at most."
         exact = shlex.join(offer.beside.argv) if offer.beside is not None else offer.command
-        about = f"It runs {offer.where} and {_IMPACT_WORDS[offer.impact]}.{terminal}"
+        about = f"It runs {offer.where} and {_IMPACT_WORDS[offer.impact]}. {how}"
         self._consent(f"Run {offer.tool}?", exact, about, decided)
 
     def _hand_over(self, offer: CompanionOffer) -> None:
         """Gives the terminal to a program with a screen of its own; collecting goes on in the engine's thread."""
         try:
             with self.app.suspend():
-                code = subprocess.run(("/bin/sh", "-c", offer.command), check=False).returncode  # noqa: S603  # agreed to
+                code = hand_over(offer.argv)
         except SuspendNotSupported:
             self.notify("This terminal cannot be handed over; copy the command instead.", markup=False)
         except OSError as error:
