@@ -50,8 +50,10 @@ async def test_the_official_client_forwards_a_port_and_asks_through_the_proxy(he
             said = b""
             while part := socket.recv(65_536):
                 said += part
+            # The client leaves all of these to the garbage collector.
             socket.close()
-            forward.websocket.close()
+            forward.websocket.shutdown()
+            api.rest_client.pool_manager.clear()
             return said, str(health)
 
     said, health = await asyncio.to_thread(ask)
