@@ -26,7 +26,7 @@ from checks.stages_parts.judging import (
 from checks.stages_parts.pipeline import run_pipeline
 from checks.stages_parts.sending import Sent, known_good, send
 from checks.stages_parts.spans import read_spans
-from infdiag_tui.config.schema import Endpoint
+from infdiag_tui.config.schema import Endpoint, Via
 from infdiag_tui.model import Impact, Progress
 from infdiag_tui.servers.adapters import ChoiceError, Server, configured, known_servers, named_stage
 from infdiag_tui.servers.places import served_model
@@ -150,7 +150,7 @@ class StagesCheck(Check[StagesParams]):
         if not any(split.figures for split in splits):
             raise CheckError(_nothing(params, splits, sent))
         limits = limits_by(params.model_dump(include=params.model_fields_set), baseline_ms)
-        judged = await asyncio.to_thread(judge, splits, sent.client_ms, limits, context.now())
+        judged = await asyncio.to_thread(judge, splits, sent.client_ms, limits, context.now(), _via(context))
         result = _result(judged, splits, sent)
         artifact = context.folder / "stages.json"
         await asyncio.to_thread(artifact.write_text, json.dumps(result, indent=2), encoding="utf-8")
@@ -303,6 +303,10 @@ def _nothing(params: StagesParams, splits: list[Split], sent: Sent) -> str:
         ),
         500,
     )
+
+
+def _via(context: CheckContext) -> Via:
+    return Via.DIRECT if context.model.endpoint is None else context.model.endpoint.via
 
 
 def _result(judged: list[Judged], splits: list[Split], sent: Sent) -> dict[str, Any]:

@@ -106,6 +106,9 @@ def _add_target_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     parser.add_argument("--out", type=_text, metavar="DIR", help="folder for this incident's report")
     target = parser.add_argument_group("targets (each overrides the config)")
     target.add_argument("--endpoint", type=_text, metavar="URL", help="predict URL of the model server")
+    target.add_argument(
+        "--via", choices=("direct", "proxy", "port-forward", "ssh"), help="the way to that URL, which k8s:// URLs need"
+    )
     target.add_argument("--protocol", choices=("json", "v2", "openai"), help="how the server is spoken to")
     target.add_argument("--body-file", type=_text, metavar="FILE", help="JSON file with the known-good input")
     target.add_argument(
@@ -134,6 +137,7 @@ def _flags(given: argparse.Namespace) -> TargetFlags:
     typed = vars(given)
     return TargetFlags(
         endpoint=typed.get("endpoint"),
+        via=typed.get("via"),
         protocol=typed.get("protocol"),
         body_file=typed.get("body_file"),
         rate_per_s=typed.get("rate"),

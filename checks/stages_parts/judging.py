@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 from checks.base import CheckError
 from checks.stages_parts.figures import Figure, Split, figure_of
+from infdiag_tui.config import Via
 from infdiag_tui.model import CheckStatus, Evidence, Verdict
 from infdiag_tui.servers.stages import MIN_SAMPLE, STAGES, TOLD, Limits, Stage, read_baseline_ms
 from infdiag_tui.servers.stages import judge as judge_stage
@@ -47,8 +49,13 @@ def read_baseline(path: Path | None) -> dict[str, float]:
         ) from error
 
 
-def judge(splits: Sequence[Split], client_ms: Sequence[float], limits: Limits, at: float) -> list[Judged]:
-    """Every stage and the network, told by the first of `splits` that knows it. Blocking (scipy)."""
+def judge(
+    splits: Sequence[Split], client_ms: Sequence[float], limits: Limits, at: float, via: Via = Via.DIRECT
+) -> list[Judged]:
+    """Every stage and the network, told by the first of `splits` that knows it. Blocking (scipy).
+
+    `via` is the way that the requests went; `client_ms` holds no more of it than could not be told apart.
+    """
     chosen = {stage: found for stage in TOLD if (found := _chosen(splits, stage)) is not None}
     total = _total(splits, chosen)
     judged = []
@@ -59,7 +66,8 @@ def judge(splits: Sequence[Split], client_ms: Sequence[float], limits: Limits, a
         elif stage in STAGES:
             judged.append(_absent(stage, splits, at))
     if client_ms:
-        judged.append(_network(client_ms, total, limits, at))
+        network = _network(client_ms, total, limits, at)
+        judged.append(network if via is Via.DIRECT else _of_another_way(network, via))
     return judged
 
 
@@ -160,6 +168,16 @@ def _network(client_ms: Sequence[float], total: Figure | None, limits: Limits, a
         high=None if client.high is None else client.high - shift,
     )
     return Judged("network", _evidence("network", figure, limits, None, at), "client less server")
+
+
+def _of_another_way(network: Judged, via: Via) -> Judged:
+    """Without the verdict that time is lost in the network: what remains may be the rest of a way no client goes."""
+    evidence = network.evidence
+    if evidence.verdict not in (Verdict.WARN, Verdict.FAIL):
+        return network
+    said = f'{evidence.statement}; the requests went by endpoint.via = "{via}", which may have a part in it'
+    held = dataclasses.replace(evidence, verdict=Verdict.UNKNOWN, statement=said)
+    return dataclasses.replace(network, evidence=held)
 
 
 def verdict_of(judged: Sequence[Judged]) -> CheckStatus:

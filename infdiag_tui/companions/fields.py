@@ -8,9 +8,10 @@ from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
 from infdiag_tui.companions.catalog import Place
-from infdiag_tui.config import Kubernetes, ModelConfig, Ssh
+from infdiag_tui.config import Endpoint, Kubernetes, ModelConfig, Ssh, Via
 from infdiag_tui.model import Hypothesis, Pod, Snapshot
 from infdiag_tui.remote.pods import NoPlaceError, main_container
+from infdiag_tui.servers.in_cluster import InCluster, cluster_host
 from infdiag_tui.text import printable
 
 Fields = Mapping[str, tuple[str, ...]]
@@ -25,7 +26,7 @@ def fields_for(hypothesis: Hypothesis, snapshot: Snapshot, model: ModelConfig, p
     found: dict[str, tuple[str, ...]] = {}
     pod = _pod(hypothesis, snapshot)
     _add_cluster(found, pod, model.kubernetes, snapshot.incident.model)
-    _add_endpoint(found, model)
+    _add_endpoint(found, model, place)
     if model.ssh is not None:
         found["ssh"] = _ssh(model.ssh)
     pid = _pid(snapshot, model, place)
@@ -87,9 +88,9 @@ def _add_cluster(
         found["release"] = (pod.labels["app.kubernetes.io/instance"],)
 
 
-def _add_endpoint(found: dict[str, tuple[str, ...]], model: ModelConfig) -> None:
+def _add_endpoint(found: dict[str, tuple[str, ...]], model: ModelConfig, place: Place) -> None:
     endpoint = model.endpoint
-    if endpoint is None:
+    if endpoint is None or not _knows_the_way(endpoint, place):
         return
     parts = urlsplit(endpoint.url)
     host = parts.hostname or ""
@@ -104,6 +105,14 @@ def _add_endpoint(found: dict[str, tuple[str, ...]], model: ModelConfig) -> None
     named = _V2_MODEL.search(parts.path)
     if named:
         found["served_model"] = (named[1],)
+
+
+def _knows_the_way(endpoint: Endpoint, place: Place) -> bool:
+    """Whether an ordinary program there can connect to the endpoint's address by itself."""
+    named = cluster_host(urlsplit(endpoint.url).hostname)
+    if named is not None and named.kind is InCluster.POD:
+        return False
+    return endpoint.via is Via.DIRECT or place is Place.BESIDE
 
 
 def _without_credentials(url: str) -> str:

@@ -30,6 +30,7 @@ class TargetFlags:
     """Targets given on the command line; a flag that was not typed is None (or empty) and changes nothing."""
 
     endpoint: str | None = None
+    via: str | None = None
     protocol: str | None = None
     body_file: str | None = None
     rate_per_s: float | None = None
@@ -175,7 +176,7 @@ def apply_flags(model: ModelConfig, flags: TargetFlags) -> ModelConfig:
         raw["endpoint"].pop("via", None)  # that was the way to the configured address
     _overlay(raw, "endpoint", url=flags.endpoint, protocol=flags.protocol, body_file=_path(flags.body_file))
     if "endpoint" in raw:
-        _overlay(raw, "endpoint", rate_per_s=flags.rate_per_s, timeout_s=flags.timeout_s)
+        _overlay(raw, "endpoint", via=flags.via, rate_per_s=flags.rate_per_s, timeout_s=flags.timeout_s)
     _overlay(raw, "logs", files=tuple(Path(name).expanduser().absolute() for name in flags.logs) or None)
     _overlay(
         raw,

@@ -167,20 +167,26 @@ def _jitter(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thr
     if window.jitter is None or p50 is None or p99 is None:
         return
     # The ratio of interval ends holds for small samples too: the tail is at least this far from the middle.
+    measured = p99.low_ms / p50.high_ms if p99.low_ms is not None and p50.high_ms else None
     tunnel_ms = share_of_tunnel(view.through, "p99", window).ms or 0.0
     surely = max(0.0, p99.low_ms - tunnel_ms) / p50.high_ms if p99.low_ms is not None and p50.high_ms else None
     over = surely is not None and surely > thresholds.jitter_ratio
-    few = window.timed < MIN_REQUESTS or bool(view.through and over and not tunnel_ms)
-    if p50.is_figure and p99.is_figure:
+    # What a tunnel adds is no more even than the rest: where its share decides, or is not known, nothing is said.
+    by_tunnel = bool(view.through) and measured is not None and measured > thresholds.jitter_ratio
+    withheld = by_tunnel and not (over and tunnel_ms)
+    few = window.timed < MIN_REQUESTS
+    if withheld:
+        text = f"p99 is {window.jitter:.1f} times p50, which may be what {view.through} adds"
+    elif p50.is_figure and p99.is_figure:
         text = f"p99 is {window.jitter:.1f} times p50"
-    elif surely is not None:
-        text = f"p99 is at least {surely:.1f} times p50"
+    elif measured is not None:
+        text = f"p99 is at least {measured:.1f} times p50"
     else:
         text = f"p99 may be {window.jitter:.1f} times p50, but {window.timed} replies are too few to tell"
     yield Evidence(
         id="latency.jitter",
         statement=f"{text}; limit {thresholds.jitter_ratio:g}",
-        verdict=Verdict.UNKNOWN if few else Verdict.WARN if over else Verdict.OK,
+        verdict=Verdict.UNKNOWN if few or withheld else Verdict.WARN if over else Verdict.OK,
         source="latency",
         at=at,
         value=window.jitter,

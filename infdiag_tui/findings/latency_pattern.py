@@ -128,7 +128,7 @@ def _events(slow: Sequence[Reply], apart_s: float) -> list[float]:
     last: Reply | None = None
     for reply in slow:
         if last is not None and reply.scheduled_at - last.scheduled_at <= apart_s:
-            if reply.own_ms > found[-1].total_ms:
+            if reply.own_ms > found[-1].own_ms:
                 found[-1] = reply
         else:
             found.append(reply)

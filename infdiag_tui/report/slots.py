@@ -174,7 +174,8 @@ def _latency(snapshot: Snapshot) -> str:
             if window.window_s is None and window.answered:
                 figures = " / ".join(_quantile(one) for one in (window.p50, window.p95, window.p99))
                 timed = window.answered + dict(window.errors).get(ErrorKind.TIMEOUT, 0)
-                parts.append(f"{figures} (since start, n={timed})")
+                way = f", through {view.through}" if view.through else ""
+                parts.append(f"{figures} (since start, n={timed}{way})")
     return _joined(parts) or NOT_MEASURED
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from checks.stages_parts.figures import Figure, Split
 from checks.stages_parts.judging import judge, summary_of
+from infdiag_tui.config import Via
+from infdiag_tui.model import Verdict
 from infdiag_tui.servers.stages import Limits, Stage
 
 LIMITS = Limits(
@@ -34,3 +36,13 @@ def summary(**ms: float) -> str:
 )
 def test_the_stage_with_most_to_gain_is_named_first(ms: dict[str, float], lead: str) -> None:
     assert summary(**ms).startswith(lead)
+
+
+@pytest.mark.parametrize(("via", "verdict"), [(Via.DIRECT, Verdict.FAIL), (Via.SSH, Verdict.UNKNOWN)])
+def test_time_outside_of_the_server_is_the_networks_only_on_the_clients_own_way(via: Via, verdict: Verdict) -> None:
+    figures = (Figure("inference", "inference", 20.0, 20, ""), Figure("total", "total", 20.0, 20, ""))
+
+    network = judge([Split("server", figures)], [120.0] * 20, LIMITS, 0.0, via)[-1].evidence
+
+    assert (network.id, network.verdict) == ("stages.network", verdict)
+    assert ('endpoint.via = "ssh"' in network.statement) is (via is Via.SSH)

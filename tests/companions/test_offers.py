@@ -150,6 +150,14 @@ def test_a_host_over_ssh_is_reached_by_ssh() -> None:
     assert made[1].beside == CommandBeside(("ss", "-s"), "on host gpu-7 (SSH)")
 
 
+@pytest.mark.parametrize("url", ["k8s://ml/scorer:8000/predict", "k8s://ml/pod/scorer-0:8000/predict"])
+def test_an_address_that_programs_here_cannot_reach_is_in_no_command_for_them(url: str) -> None:
+    model = ModelConfig.model_validate({"endpoint": {"url": url}, "kubernetes": {"namespace": "ml"}})
+    made = offered(["network-slow", "wrong-model-version", "queueing"], model=model)
+    assert [one.command for one in made if one.command.startswith("curl")] == []
+    assert all(".pod" not in one.command for one in made)
+
+
 def test_what_is_not_known_is_not_offered() -> None:
     nothing = ModelConfig()
     made = offered(list(causes()), Snapshot(AT, 1, IncidentInfo("x", "", AT)), nothing)

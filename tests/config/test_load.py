@@ -214,6 +214,9 @@ def test_an_endpoint_in_a_cluster_goes_through_the_proxy_unless_it_says_otherwis
     typed = apply_flags(config.models["a"], TargetFlags(endpoint="http://model:8000/predict")).endpoint
     assert typed is not None
     assert (typed.url, typed.via) == ("http://model:8000/predict", Via.DIRECT)
+    forwarded = apply_flags(config.models["a"], TargetFlags(via="port-forward")).endpoint
+    assert forwarded is not None
+    assert (forwarded.url, forwarded.via) == (first.url, Via.PORT_FORWARD)
 
 
 @pytest.mark.parametrize(

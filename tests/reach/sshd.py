@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import signal
@@ -54,14 +55,15 @@ class Sshd:
         """Kills the processes of every login, as when the network goes; how many there were."""
         sessions = self.sessions()
         for session in sessions:
-            session.send_signal(signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                session.send_signal(signal.SIGKILL)
         return len(sessions)
 
     def sessions(self) -> list[psutil.Process]:
         """The processes of those who are logged in."""
         assert self.process is not None
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in children if _lives(child)]
 
     def new_host_key(self) -> str:
         """As after a new installation; returns the line of known_hosts that would be right."""
@@ -77,6 +79,13 @@ class Sshd:
             raise AssertionError((self.folder / "log").read_text())
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def keygen(file: Path) -> None:

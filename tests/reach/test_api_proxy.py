@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -9,7 +11,7 @@ import pytest
 
 from infdiag_tui.config import Metrics
 from infdiag_tui.lab import Lab
-from infdiag_tui.model import ErrorKind, Sample, SourceState, Status
+from infdiag_tui.model import ErrorKind, Observation, Sample, SourceState, Status
 from infdiag_tui.streams.base import StreamContext
 from infdiag_tui.streams.reach.open import reach_for
 from infdiag_tui.streams.server_metrics import ServerMetricsStream
@@ -86,16 +88,35 @@ async def test_an_authorization_header_of_the_models_own_is_refused_with_the_rea
     assert "models-own" not in answer.error
 
 
-async def test_metrics_of_pods_are_read_through_the_proxy(lab: Lab) -> None:
+async def metrics_of(lab: Lab, enough: Callable[[Observation], bool]) -> Observation:
+    """What the reader of the servers' metrics tells of the first pod, by the proxy."""
     model = model_at(lab, service_url(lab))
-    url = model_at(lab, await pod_url(lab, path="/metrics")).endpoint
-    assert url is not None
+    endpoint = model_at(lab, await pod_url(lab, path="/metrics")).endpoint
+    assert endpoint is not None
     context = StreamContext()
-    settings = Metrics(urls=(url.url,), interval_s=1)
+    settings = Metrics(urls=(endpoint.url,), interval_s=1)
     stream = ServerMetricsStream(model.endpoint, settings, context, reach_for(model, context))
-    async with aclosing(cast("Any", stream.observe())) as observations:
+    async with asyncio.timeout(20), aclosing(cast("Any", stream.observe())) as observations:
         async for observation in observations:
-            if isinstance(observation, Sample):
-                break
-            assert not (isinstance(observation, Status) and observation.state is SourceState.UNAVAILABLE)
-    assert observation.key.entity
+            if enough(observation):
+                return cast("Observation", observation)
+    raise AssertionError("it ended")
+
+
+async def test_metrics_of_pods_are_read_through_the_proxy(lab: Lab) -> None:
+    found = await metrics_of(lab, lambda one: isinstance(one, Sample))
+
+    assert isinstance(found, Sample)
+    assert found.key.metric.startswith(("server.", "stages."))
+
+
+async def test_metrics_behind_a_denied_proxy_name_the_right_that_lacks(lab: Lab) -> None:
+    await lab.deny("get", "pods/proxy")
+    try:
+        found = await metrics_of(lab, lambda one: isinstance(one, Status))
+    finally:
+        await lab.deny("get", "pods/proxy", denied=False)
+
+    assert isinstance(found, Status)
+    assert found.state is SourceState.UNAVAILABLE
+    assert "not allowed to get pods/proxy" in found.reason

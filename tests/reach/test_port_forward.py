@@ -99,7 +99,7 @@ async def test_it_is_open_again_after_the_api_server_was_away(lab: Lab) -> None:
     def enough(told: list[Observation]) -> bool:
         found = replies(told)
         steps["stopped"] = any(one.ok for one in found)
-        steps["started"] = any(one.error is ErrorKind.TUNNEL for one in found)
+        steps["started"] = any(isinstance(one, Status) and one.state is SourceState.UNAVAILABLE for one in told)
         return steps["started"] and isinstance(told[-1], Status) and told[-1].state is SourceState.LIVE
 
     told = await asyncio.wait_for(observed(model, enough), 20)

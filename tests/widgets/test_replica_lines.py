@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from infdiag_tui.hub.replies_in_turn import RepliesInTurn
-from infdiag_tui.model import ErrorKind, LatencyView
+from infdiag_tui.model import ErrorKind, LatencyView, Phases
 from tests.findings.scenes import NOW, failed, replies, scene
 from widgets.glyphs import UNICODE
 from widgets.ink import cells, plain
@@ -57,7 +57,9 @@ def test_the_panel_shows_them_only_where_there_is_room() -> None:
     assert "by replica" not in small
 
 
-def test_the_way_to_the_target_is_told() -> None:
-    found = scene(replies=replies([20.0] * 30, through="SSH host jump"))
+def test_the_way_to_the_target_and_its_share_are_told() -> None:
+    found = scene(replies=replies([20.0] * 30, through="SSH host jump", phases=Phases(tunnel_ms=12.0, wait_ms=8.0)))
 
+    lines = [plain(one) for one in render_latency(found, NOW, 100, 30, UNICODE)]
+    assert "tunnel 12.0 ms  wait 8.00 ms" in [row.strip() for row in lines]
     assert "through SSH host jump" in plain(render_latency(found, NOW, 100, 20, UNICODE)[0])

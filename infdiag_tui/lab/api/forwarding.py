@@ -31,16 +31,26 @@ def forward_place(store: Store, target: Target, ports: list[str]) -> ForwardPlac
     Raises:
         ApiError: there is no such pod, it does not run, or the ports are none.
     """
-    pod = store.get("pods", target.namespace, target.name)
-    if target.resource.name != "pods" or pod is None:
-        raise ApiError(404, f'pods "{target.name}" not found')
+    ip = running_ip(store, target)
     wanted = [port for one in ports for port in one.split(",")]
     if not wanted or not all(port.isdecimal() for port in wanted):
         raise ApiError(400, "you must specify at least 1 port")
+    return ForwardPlace(target.name, ip, tuple(map(int, wanted)))
+
+
+def running_ip(store: Store, target: Target) -> str:
+    """The address of a pod that runs.
+
+    Raises:
+        ApiError: there is no such pod, or it does not run.
+    """
+    pod = store.get("pods", target.namespace, target.name)
+    if target.resource.name != "pods" or pod is None:
+        raise ApiError(404, f'pods "{target.name}" not found')
     status = pod["status"]
     if status["phase"] != "Running":
         raise ApiError(400, f"unable to forward port because pod is not running. Current status={status['phase']}")
-    return ForwardPlace(target.name, status["podIP"], tuple(map(int, wanted)))
+    return str(status["podIP"])
 
 
 async def serve_forward(request: web.Request, place: ForwardPlace) -> web.StreamResponse:

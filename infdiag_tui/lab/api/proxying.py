@@ -7,6 +7,7 @@ import os
 import random
 import re
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
@@ -36,7 +37,9 @@ class Proxied(NamedTuple):
 
 def proxied(path: str) -> Proxied | None:
     """Reads a proxied request's path, still quoted; None when it is none."""
-    match = _PATH.fullmatch(path)
+    # Some clients quote the colons of `https:NAME:PORT`.
+    before, between, after = path.partition("/proxy")
+    match = _PATH.fullmatch(f"{unquote(before)}{between}{after}")
     found = target_of(f"{match['object']}/{match['name']}/proxy") if match else None
     if match is None or found is None:
         return None

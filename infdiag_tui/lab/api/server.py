@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http
 import ssl
+from collections.abc import Coroutine
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
@@ -12,7 +13,7 @@ from aiohttp import web
 
 from infdiag_tui.lab.api.access import Access
 from infdiag_tui.lab.api.execution import end_abandoned
-from infdiag_tui.lab.api.forwarding import forward_place, serve_forward
+from infdiag_tui.lab.api.forwarding import forward_place, running_ip, serve_forward
 from infdiag_tui.lab.api.listener import Listener
 from infdiag_tui.lab.api.node import ExecPlace, Node, NodeError
 from infdiag_tui.lab.api.podlog import stream_log
@@ -21,6 +22,7 @@ from infdiag_tui.lab.api.reading import Watch, read_list, read_one, wanted
 from infdiag_tui.lab.api.replies import ApiError, json_reply
 from infdiag_tui.lab.api.resources import METRICS_GROUP, Target, discovery, target_of
 from infdiag_tui.lab.api.spdyexec import SpdyExec
+from infdiag_tui.lab.api.spdyforward import SpdyForward
 from infdiag_tui.lab.api.store import Store
 from infdiag_tui.lab.api.websocket import serve_exec
 
@@ -175,7 +177,7 @@ class ApiServer:
 
     async def _spdy(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            place, query = self._spdy_request(head)
+            session = self._spdy_session(head, reader, writer)
         except ApiError as error:
             body = orjson.dumps(error.status())
             phrase = http.HTTPStatus(error.code).phrase
@@ -186,9 +188,11 @@ class ApiServer:
             )
             writer.close()
             return
-        await SpdyExec(reader, writer, query).run(place)
+        await session
 
-    def _spdy_request(self, head: bytes) -> tuple[ExecPlace, list[tuple[str, str]]]:
+    def _spdy_session(
+        self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> Coroutine[None, None, None]:
         lines = head.decode("latin-1").split("\r\n")
         method, _, rest = lines[0].partition(" ")
         url = urlsplit(rest.rpartition(" ")[0])
@@ -196,7 +200,9 @@ class ApiServer:
         query = parse_qsl(url.query, keep_blank_values=True)
         self._authenticate(headers.get("authorization"))
         target = target_of(url.path)
-        if method != "POST" or target is None or target.subresource != "exec":
+        if method != "POST" or target is None or target.subresource not in ("exec", "portforward"):
             raise ApiError(404, "the server could not find the requested resource")
         self._authorise("create", target)
-        return self._exec_place(target, dict(query)), query
+        if target.subresource == "exec":
+            return SpdyExec(reader, writer, query).run(self._exec_place(target, dict(query)))
+        return SpdyForward(reader, writer, running_ip(self._store, target)).run()

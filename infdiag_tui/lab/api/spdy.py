@@ -1,4 +1,7 @@
-"""SPDY/3.1 framing, as far as `kubectl exec` before 1.30 needs it (specification: SPDY Protocol draft 3.1)."""
+"""SPDY/3.1 framing (specification: SPDY Protocol draft 3.1).
+
+As far as kubectl's `exec` before 1.30 and its `port-forward` before 1.31 need it.
+"""
 
 from __future__ import annotations
 

@@ -22,12 +22,9 @@ class Patience:
 
     def check(self) -> None:
         """Raises the last failure once more while it is too early for another attempt."""
-        left_s = self._not_before - self._monotonic()
-        if self._failure is not None and left_s > 0:
-            again = f"{self._failure.reason}; next try in {max(1.0, left_s):.0f} s"
-            raise ReachError(
-                again, kind=self._failure.kind, remedy=self._failure.remedy, state=self._failure.state
-            ) from self._failure
+        failure = self._failure
+        if failure is not None and self._monotonic() < self._not_before:
+            raise ReachError(failure.reason, kind=failure.kind, remedy=failure.remedy, state=failure.state) from failure
 
     def failed(self, failure: ReachError) -> None:
         """Notes a failure; waits spread by a quarter, so that many of these do not return as one."""
