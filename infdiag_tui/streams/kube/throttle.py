@@ -29,7 +29,7 @@ class Throttle:
 
     async def passed(self, access: Access) -> None:
         """Returns when a request of this kind may be sent."""
-        while (wait_s := self.wait_s(access)) > 0:
+        while (wait_s := self.wait_s(access)) > 0:  # noqa: ASYNC110 - a time, which a further refusal may put off
             await asyncio.sleep(wait_s * random.uniform(1.0, 1.1))
 
     def wait_s(self, access: Access) -> float:

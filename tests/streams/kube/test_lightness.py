@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -64,7 +65,7 @@ async def test_what_fails_is_asked_ever_more_rarely_and_the_rest_as_before(tmp_p
         async with watching(api, tmp_path, pace=pace) as watched:
             await watched.until(lambda: api.count("list", "metrics") == 5)
             times = [asked.at for asked in api.asked if asked.resource == "metrics"]
-            gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+            gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
             assert all(gap >= 0.1 * 2**number for number, gap in enumerate(gaps)), gaps
             lists = [one.at for one in api.asked if (one.verb, one.resource) == ("list", "pods")]
             assert len([at for at in lists if at > times[-2]]) >= 2  # the pulse went on meanwhile
