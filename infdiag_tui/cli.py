@@ -14,7 +14,7 @@ from infdiag_tui import __version__, exit_codes
 if TYPE_CHECKING:
     from infdiag_tui.config.load import TargetFlags
 
-COMMANDS = ("triage", "check", "report", "demo", "lab")
+COMMANDS = ("triage", "check", "doctor", "report", "demo", "lab")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _triage(words[1:])
         if command == "check":
             return _check(words[1:])
+        if command == "doctor":
+            return _doctor(words[1:])
         if command == "report":
             return _report(words[1:])
         if command == "demo":
@@ -256,6 +258,31 @@ def _check(words: Sequence[str]) -> int:
         print(f"infdiag: {error}", file=sys.stderr)
         return exit_codes.USAGE
     return run(check, params, target, folder, confirmed=given.yes, as_json=given.json)
+
+
+def _doctor(words: Sequence[str]) -> int:
+    parser = _Parser(
+        prog="infdiag doctor",
+        description="What can be reached, with which permissions; what is missing, and the exact remedy.",
+    )
+    parser.add_argument("what", nargs="?", metavar="MODEL", help="the model of the config that it is about")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument("--rbac", action="store_true", help="only print the Kubernetes Roles that infdiag needs")
+    parser.add_argument(
+        "--for", dest="watch", type=duration_s, default=0.0, metavar="TIME", help="watch so long; counts API requests"
+    )
+    _add_target_flags(parser)
+    given = parser.parse_args(words)
+    from infdiag_tui.config.load import ConfigError
+    from infdiag_tui.doctor.command import print_roles, run
+    from infdiag_tui.targets import resolve_target
+
+    try:
+        target = resolve_target(given.what, given.config, _flags(given))
+    except ConfigError as error:
+        print(f"infdiag: {error}", file=sys.stderr)
+        return exit_codes.USAGE
+    return print_roles(target) if given.rbac else run(target, as_json=given.json, watch_s=given.watch)
 
 
 def _report(words: Sequence[str]) -> int:
