@@ -217,8 +217,7 @@ async def test_our_own_socket_is_no_finding() -> None:
         ("0::/system.slice/docker-0123456789abcdef0123456789abcdef.scope", "0123456789ab"),
         ("12:pids:/docker/fedcba9876543210fedcba9876543210", "fedcba987654"),
         (
-            "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1a2b3c4d_0000_1111_2222_333344445555.slice/"
-            "cri-containerd-00112233445566778899aabbccddeeff.scope",
+            "0::/kubepods.slice/kubepods-pod1a2b3c4d_0000_1111.slice/cri-containerd-00112233445566778899aabbccddeeff.scope",
             "001122334455",
         ),
         (
