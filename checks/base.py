@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
@@ -12,6 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from infdiag_tui.config import ModelConfig
 from infdiag_tui.model import CheckChart, CheckStatus, Evidence, Impact, Progress, Snapshot
 
+NO_LOAD_BY_PROXY = (
+    "Load through the API server's proxy would be load on the API server, which everybody shares. Set endpoint.via = "
+    '"port-forward" or "ssh", or run the check on a machine that reaches the model server directly.'
+)
 KNOWN_GOOD = "endpoint.body or endpoint.body_file in the config, or --body-file"
 
 BESIDE = "beside"
@@ -71,7 +76,10 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one request of a check met. `body` is the reply's parsed JSON, None when it is none."""
+    """What one request of a check met. `body` is the reply's parsed JSON, None when it is none.
+
+    `total_ms` leaves out what a tunnel to the server added (`tunnel_ms`, None without one or while that is not known).
+    """
 
     ok: bool
     status: int | None
@@ -81,6 +89,7 @@ class Answer:
     error: str = ""
     model_version: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    tunnel_ms: float | None = None
 
 
 class Sender(Protocol):
@@ -108,6 +117,19 @@ class Poster(Protocol):
 
     async def post(self, url: str, *, body: Any = None, timeout_s: float | None = None) -> Answer:
         """Posts to any URL of the model server: `body` as JSON, nothing for None; never raises for failures."""
+        ...
+
+
+@runtime_checkable
+class Forwarder(Protocol):
+    """What a sender can do besides: lead another process to the endpoint's server."""
+
+    def listening(self) -> AbstractAsyncContextManager[str]:
+        """`HOST:PORT` on this machine that leads to it while the context lasts; empty where the direct way does.
+
+        Raises:
+            CheckError: the way to the server carries no other process's connections.
+        """
         ...
 
 
@@ -195,6 +217,7 @@ class Check(Generic[P]):
         symptoms: the symptoms that it is offered for first.
         params: its parameters' model.
         needs_snapshot: it looks at the incident as observed; without a console the sources are watched for it first.
+        asked_for: only an operator starts it: it keeps something beyond the incident.
     """
 
     name: ClassVar[str]
@@ -204,6 +227,7 @@ class Check(Generic[P]):
     symptoms: ClassVar[tuple[str, ...]] = ()
     params: ClassVar[type[Params]]
     needs_snapshot: ClassVar[bool] = False
+    asked_for: ClassVar[bool] = False
 
     def missing(self, params: P, context: CheckContext) -> str:
         """Which input is missing and which config key or flag gives it; empty when it can run."""

@@ -46,6 +46,7 @@ class BaselineCheck(Check[BaselineParams]):
     title = "Save what healthy looks like"
     step = 0
     needs_snapshot = True
+    asked_for = True
     symptoms = ()
     params = BaselineParams
 

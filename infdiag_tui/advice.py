@@ -17,7 +17,7 @@ from infdiag_tui.text import clean, one_line
 log = logging.getLogger(__name__)
 
 _WITHIN_S = 10.0
-_LONGEST = 2_000
+_LONGEST = 4_000
 
 
 class Advice:
@@ -36,6 +36,7 @@ class Advice:
         self._found: Found | None = None
         self._beside: frozenset[str] = frozenset()
         self._beside_words = ""
+        self._looking = False
         self.view: GuidanceView | None = None
         """The page and the companions for the best hypothesis, else for the symptom; None while there is neither."""
 
@@ -52,10 +53,13 @@ class Advice:
         if way.remote is None:
             self._beside_words = way.lacking
             return
-        self._beside_words = "looking for tools beside the model"
+        if self._looking:
+            return
+        self._looking, self._beside_words = True, "looking for tools beside the model"
         try:
             self._beside, problem = await beside_model(way.remote)
         finally:
+            self._looking = False
             await way.remote.aclose()
         self._beside_words = problem or f"{len(self._beside)} known tools are beside the model"
 
@@ -82,14 +86,17 @@ class Advice:
             CompanionOffer(
                 tool=one_line(one.tool),
                 purpose=one_line(one.purpose, 400),
-                command=one_line(clean(one.command), _LONGEST),
+                command=clean(one.command),
                 where=_where(one),
                 note=one_line(one.note, 400),
                 impact=one.impact,
                 interactive=one.interactive,
+                argv=one.argv,
                 beside=None if one.interactive else one.beside,
             )
             for one in made
+            # What cannot be read as a whole is nothing to agree to.
+            if len(one.command) <= _LONGEST
         )
         way = where_beside(self._target, snapshot.pods)
         known = one_line(clean(self._beside_words), 400)

@@ -123,4 +123,4 @@ class AutoChecks:
 
 
 def _unattended(offered: OfferedCheck) -> bool:
-    return offered.configured_impact is Impact.READ_ONLY and not offered.missing
+    return offered.configured_impact is Impact.READ_ONLY and not offered.asked_for and not offered.missing

@@ -19,6 +19,7 @@ from infdiag_tui.remote.way import Way, way_beside
 from infdiag_tui.servers.places import replica_base
 from infdiag_tui.streams.base import SourceError, StreamContext
 from infdiag_tui.streams.cluster import build as build_cluster
+from infdiag_tui.streams.reach.open import reach_for
 from infdiag_tui.targets import Target
 
 LIST_WITHIN_S = 15.0
@@ -57,7 +58,10 @@ async def check_context(
         if way.remote is not None:
             stack.push_async_callback(way.remote.aclose)
         if target.model.endpoint is not None:
-            sender = await stack.enter_async_context(open_sender(target.model.endpoint, context.user_agent))
+            reach = reach_for(target.model, context)
+            sender = await stack.enter_async_context(
+                open_sender(target.model.endpoint, context.user_agent, reach=reach)
+            )
             made = dataclasses.replace(made, sender=sender)
         yield made
 
@@ -98,7 +102,10 @@ def looking_context(target: Target, folder: Path, snapshot: Snapshot) -> CheckCo
     made = dataclasses.replace(_context(target, folder, context, snapshot.pods, way), snapshot=snapshot)
     endpoint = target.model.endpoint
     # A sender opens nothing before it is first used, nor does the way beside the model.
-    return made if endpoint is None else dataclasses.replace(made, sender=EndpointSender(endpoint, context.user_agent))
+    if endpoint is None:
+        return made
+    sender = EndpointSender(endpoint, context.user_agent, reach=reach_for(target.model, context))
+    return dataclasses.replace(made, sender=sender)
 
 
 def _context(target: Target, folder: Path, context: StreamContext, pods: Sequence[Pod], way: Way) -> CheckContext:
@@ -140,7 +147,8 @@ async def _pods(target: Target, context: StreamContext) -> tuple[tuple[Pod, ...]
 
 def _reached(target: Target, pods: Iterable[Pod]) -> tuple[Replica, ...]:
     endpoint = target.model.endpoint
-    found = ((pod, replica_base(pod, endpoint.url if endpoint else "")) for pod in pods)
+    by_name = endpoint is not None and endpoint.via.in_cluster
+    found = ((pod, replica_base(pod, endpoint.url if endpoint else "", by_name=by_name)) for pod in pods)
     return tuple(Replica(pod.name, base, _digest(pod)) for pod, base in found if base is not None)
 
 

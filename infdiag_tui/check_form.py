@@ -63,7 +63,7 @@ def read_form(params: type[Params], configured: Mapping[str, Any], values: Mappi
             known = place in params.model_fields
             text = explain(problem, params)
             # Under its field the key's name would be said twice; of several, or of an unknown key, it is needed.
-            problems.setdefault(place if known else "", text.partition(": ")[2] if known or not place else text)
+            problems.setdefault(place if known else "", text.partition(": ")[2] if known else text)
         raise FormError(problems) from error
     if problems:
         raise FormError(problems)

@@ -32,6 +32,7 @@ def _offered(check: Check[Any], target: Target, context: CheckContext) -> Offere
         impact=check.impact,
         step=check.step,
         configured_impact=impact,
+        asked_for=check.asked_for,
         first=bool(target.symptom) and target.symptom in check.symptoms,
         missing=one_line(clean(missing), _ABOUT),
         fields=form_fields(check.params, given, lacking),

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from checks.base import Answer
+from checks.base import NO_LOAD_BY_PROXY, Answer, CheckError
 from infdiag_tui.clock import Clock, SystemClock
-from infdiag_tui.config import Endpoint, Protocol
+from infdiag_tui.config import Endpoint, Protocol, ReachedUrl
 from infdiag_tui.streams.base import SourceError
+from infdiag_tui.streams.reach.base import ByteReach, Reach, leads_to
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.text import clean, one_line, printable
 
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 _SETUP_TIMEOUT_S = 30.0
 _KEEPALIVE_S = 15.0
 _MAX_REDIRECTS = 3
+_MEASURE_EVERY_S = 10.0
 _POST_REPLY_BYTES = 8_000_000
+_ADDRESS: TypeAdapter[str] = TypeAdapter(ReachedUrl)
 
 
 @dataclasses.dataclass(slots=True)
@@ -38,6 +41,7 @@ class _Way:
     plan: Plan
     transport: httpx.AsyncBaseTransport
     round_trip_s: float = 0.0
+    reach: Reach | None = None
 
 
 class EndpointSender:
@@ -48,8 +52,19 @@ class EndpointSender:
     with `aclose`.
     """
 
-    def __init__(self, endpoint: Endpoint, user_agent: str = "infdiag", clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        user_agent: str = "infdiag",
+        clock: Clock | None = None,
+        reach: Reach | None = None,
+    ) -> None:
+        """`reach` is the way to the endpoint and its replicas, None for the direct one."""
         self._endpoint = endpoint
+        self._reach = reach
+        self._stack = AsyncExitStack()
+        self._going = False
+        self._measured_at = float("-inf")
         self._user_agent = user_agent
         self._clock = clock or SystemClock()
         self._ways: dict[tuple[str, str], _Way] = {}
@@ -127,6 +142,23 @@ class EndpointSender:
         outcome = await self._exchange(way, plan, kept, timeout_s)
         return _answer(outcome, kept, with_remedy=outcome.reply.status is None)
 
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        """As `Forwarder.listening`."""
+        parts = urlsplit(self._endpoint.url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        reach = self._reach
+        if reach is None or not leads_to(reach, host):
+            yield ""
+            return
+        if not isinstance(reach, ByteReach):
+            raise CheckError(NO_LOAD_BY_PROXY)
+        from infdiag_tui.streams.reach.listener import listening
+
+        async with reach.going(), listening(lambda: reach.far_end(host, port)) as address:
+            yield address
+
     async def aclose(self) -> None:
         """Closes every connection."""
         ways = list(self._ways.values())
@@ -134,17 +166,26 @@ class EndpointSender:
         self._thread.close()
         for way in ways:
             await way.transport.aclose()
+        await self._stack.aclose()
 
     async def _exchange(self, way: _Way, plan: Plan, kept: KeptReply, timeout_s: float | None) -> Outcome:
         from infdiag_tui.streams.probe.exchange import Prober
 
         if timeout_s is not None:
             plan = dataclasses.replace(plan, timeout_s=timeout_s)
-        prober = Prober(plan, kept.watching(way.transport), self._clock, kept.open)
+        prober = Prober(plan, kept.watching(way.transport), self._clock, kept.open, way.reach)
         prober.round_trip_s = way.round_trip_s
+        await self._measure(way)
         outcome = await prober.probe(self._clock.monotonic())
         way.round_trip_s = prober.round_trip_s
         return outcome
+
+    async def _measure(self, way: _Way) -> None:
+        """Times the way that is not the direct one, now and then, so that answers can be told without its share."""
+        now = self._clock.monotonic()
+        if way.reach is not None and now - self._measured_at > _MEASURE_EVERY_S:
+            self._measured_at = now
+            await way.reach.measure()
 
     async def _way(self, url: str) -> _Way:
         """How the server of `url` is reached; raises `SourceError` when the config cannot be used for it."""
@@ -163,6 +204,14 @@ class EndpointSender:
         except StuckCallError as error:
             reason = f"reading the endpoint's files has not ended for {error.waited_s:.0f} s"
             raise SourceError(reason, remedy="is endpoint.ca_file on a dead mount?") from error
+        if self._reach is not None and leads_to(self._reach, plan.host):
+            if not self._going:
+                await self._stack.enter_async_context(self._reach.going())
+                self._going = True
+            through = self._reach.transport(
+                plan.tls, connections=self._endpoint.max_in_flight, keepalive_s=_KEEPALIVE_S
+            )
+            return _Way(plan, through, reach=self._reach)
         from infdiag_tui.streams.probe.wire import open_transport
 
         try:
@@ -178,10 +227,10 @@ class EndpointSender:
 
 @asynccontextmanager
 async def open_sender(
-    endpoint: Endpoint, user_agent: str = "infdiag", clock: Clock | None = None
+    endpoint: Endpoint, user_agent: str = "infdiag", clock: Clock | None = None, reach: Reach | None = None
 ) -> AsyncIterator[EndpointSender]:
     """A sender for as long as the context lasts."""
-    sender = EndpointSender(endpoint, user_agent, clock)
+    sender = EndpointSender(endpoint, user_agent, clock, reach)
     try:
         yield sender
     finally:
@@ -207,9 +256,9 @@ def _at(url: str, base_url: str) -> str:
 
 
 def _checked(url: str) -> str:
-    """`url`, by the config's own rules for one; raises `SourceError`."""
+    """`url`, by the config's own rules for one, as it is sent; raises `SourceError`."""
     try:
-        return Endpoint(url=url).url
+        return _ADDRESS.validate_python(url)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise SourceError(one_line(clean(f"{url!r} {reason}"))) from error
@@ -217,7 +266,8 @@ def _checked(url: str) -> str:
 
 def _with_credentials(url: str, of: str) -> str:
     """`url` with the user and password of another URL, unless it has its own; raises `SourceError` if it is none."""
-    given, parts = urlsplit(of).netloc, urlsplit(_checked(url))
+    url = _checked(url)
+    given, parts = urlsplit(of).netloc, urlsplit(url)
     if "@" not in given or "@" in parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc=f"{given.rpartition('@')[0]}@{parts.netloc}"))
@@ -267,10 +317,11 @@ def _answer(outcome: Outcome, kept: KeptReply, *, with_remedy: bool) -> Answer:
         status=reply.status,
         body=kept.body if reply.ok else None,
         text=kept.text,
-        total_ms=reply.total_ms,
+        total_ms=reply.own_ms,
         error=_sentence(reply.error_text, outcome.remedy if with_remedy else ""),
         model_version=reply.model_version or kept.model_version if reply.ok else "",
         headers={name: printable(value) for name, value in kept.headers.items()},
+        tunnel_ms=reply.phases.tunnel_ms,
     )
 
 

@@ -202,6 +202,7 @@ class Session:
             usage=self.hub.usage,
             events=self.hub.events,
             latency=self.hub.latency(now),
+            by_replica=self.hub.by_replica(now),
             logs=self.hub.logs(),
             signatures=self.hub.signatures(),
             series=self.hub.series(),

@@ -13,6 +13,7 @@ from infdiag_tui.config import Config, Kubernetes, ModelConfig, Prometheus
 from infdiag_tui.config.load import ConfigError, TargetFlags, apply_flags, find_config, load_config
 from infdiag_tui.config_path import search_path
 from infdiag_tui.knowledge import SYMPTOMS
+from infdiag_tui.servers.in_cluster import cluster_host, http_url_of, is_k8s_url
 from infdiag_tui.text import redact
 
 
@@ -110,7 +111,10 @@ def _name_from(flags: TargetFlags) -> str:
         return flags.selector.split(",")[0].split("=")[-1] or "model"
     if flags.endpoint:
         try:
-            return urlsplit(flags.endpoint).netloc.rpartition("@")[2] or "model"
+            given = http_url_of(flags.endpoint) if is_k8s_url(flags.endpoint) else flags.endpoint
+            parts = urlsplit(given)
+            inside = cluster_host(parts.hostname)
+            return inside.name if inside else parts.netloc.rpartition("@")[2] or "model"
         except ValueError as error:
             raise ConfigError(
                 f"command line: endpoint.url: {redact(flags.endpoint)} is no URL ({error}). "

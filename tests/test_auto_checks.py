@@ -42,6 +42,7 @@ async def test_what_can_run_and_only_reads_is_run_in_order_and_once(tmp_path: Pa
     assert names[0] == "predictions", "what would tell most comes first"
     assert "drift" in names[1:], "and what would tell nothing last"
     assert not set(names) & {"load", "profile"}
+    assert "baseline" not in names, "what an incident looks like is nobody's normal"
     assert len(names) == len(set(names)), "each once"
     assert {one.state for one in runs.runs} == {RunState.DONE}
     assert {one.id for one in runs.evidence} >= {"drift.features", "predictions.mean_shift"}
@@ -71,6 +72,22 @@ async def test_what_was_well_at_first_is_looked_at_again(tmp_path: Path) -> None
 
 def verdict_of(runs: CheckRuns) -> Verdict | None:
     return next((one.verdict for one in runs.evidence if one.id == "drift.features"), None)
+
+
+async def test_a_baseline_is_never_saved_unasked(tmp_path: Path) -> None:
+    target = Target("m", "", ModelConfig(), Config())
+    picture = Snapshot(0.0, 0, IncidentInfo("m", "", 0.0))
+    runs = CheckRuns(target, tmp_path, SystemClock(), lambda: picture)
+    offering = asyncio.create_task(runs.run())
+    runs.offer()
+    await runs.offer_known()
+    offered = next(one for one in runs.offered or () if one.name == "baseline")
+    assert offered.asked_for
+    async with asyncio.timeout(60):
+        await AutoChecks(runs, lambda: ranked(["baseline"]), SystemClock(), first_look_s=0.0, again_s=None).run()
+    assert "baseline" not in [one.name for one in runs.runs]
+    offering.cancel()
+    await asyncio.gather(offering, return_exceptions=True)
 
 
 async def test_it_ends_with_the_session(tmp_path: Path) -> None:

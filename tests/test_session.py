@@ -229,17 +229,20 @@ def test_an_engine_runs_a_companions_command_on_its_thread_and_leaves_none_behin
     engine = Engine(lambda: session(tmp_path), refresh_s=0.05)
     engine.start()
 
+    def here(script: str) -> CompanionOffer:
+        return CompanionOffer("sh", "a test", script, "on this machine", argv=(("sh", "-c", script),))
+
     def told() -> CompanionRun:
         view = engine.snapshot()
         return (view.companion if view is not None else None) or CompanionRun(0)
 
     try:
         eventually_blocking(lambda: engine.snapshot() is not None)
-        first = engine.start_companion(CompanionOffer("echo", "says it", "echo here; exit 2", "on this machine"))
+        first = engine.start_companion(here("echo here; exit 2"))
         eventually_blocking(lambda: told().id == first and told().ending.startswith("exit code 2"))
         assert told().text == "here\n"
         stubborn = "trap '' TERM; echo begun; while :; do sleep 0.1; done; : 63.25"
-        engine.start_companion(CompanionOffer("sh", "waits", stubborn, "on this machine"))
+        engine.start_companion(here(stubborn))
         eventually_blocking(lambda: told().text == "begun\n")
     finally:
         assert engine.stop(5.0)

@@ -50,15 +50,16 @@ class Change:
         return text[: self.start] + self.inserted + text[self.removed_end :]
 
 
-def moved(position: int, change: Change) -> int:
+def moved(position: int, change: Change, *, line_start: bool = True) -> int:
     """Where the character position `position` is after another author's `change`.
 
-    At the very place of an insertion a position stays before it, except that whole lines put above a line push it down.
+    At the very place of an insertion a position stays before it, except that whole lines put above a line push it down;
+    `line_start` says that the change is made at the start of a line, not behind what stands in it.
     """
     if position < change.start:
         return position
     if position == change.start and not change.removed:
-        return change.inserted_end if change.inserted.endswith("\n") else position
+        return change.inserted_end if line_start and change.inserted.endswith("\n") else position
     if position >= change.removed_end:
         return position + change.growth
     return min(position, change.inserted_end)

@@ -26,6 +26,7 @@ _ERROR_WORDS = {
     ErrorKind.HTTP_STATUS: "HTTP error",
     ErrorKind.BAD_REPLY: "bad reply",
     ErrorKind.OVERRUN: "not sent (too many unanswered)",
+    ErrorKind.TUNNEL: "not sent (no way there)",
 }
 
 
@@ -194,6 +195,7 @@ def _connections(window: LatencyWindow) -> list[Line]:
 
 def _phases(phases: Phases) -> tuple[tuple[str, float | None], ...]:
     return (
+        ("tunnel", phases.tunnel_ms),
         ("dns", phases.dns_ms),
         ("connect", phases.connect_ms),
         ("tls", phases.tls_ms),
@@ -204,8 +206,10 @@ def _phases(phases: Phases) -> tuple[tuple[str, float | None], ...]:
 
 
 def target_line(view: LatencyView, width: int, glyphs: Glyphs) -> Line:
-    """The probed address and the version that answered last."""
+    """The probed address, the way to it, and the version that answered last."""
     version = f"  version {view.last.model_version}" if view.last is not None and view.last.model_version else ""
+    if view.last is not None and view.last.through:
+        version = f"  through {view.last.through}{version}"
     target = view.target
     if cells(target) + cells(version) > width:
         target = target.partition("://")[2] or target

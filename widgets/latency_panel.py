@@ -22,6 +22,7 @@ from widgets.latency_lines import (
 )
 from widgets.panel import LinePanel
 from widgets.pins import latency_pin
+from widgets.replica_lines import replica_lines
 from widgets.server_latency import server_chart
 
 _CHART_SPAN_S = 300.0
@@ -30,6 +31,8 @@ _CHART_WIDTH = 50
 _BESIDE_WIDTH = 104
 """From this width on the chart stands beside the table."""
 _TABLE_ROWS = 8
+_ROOMY = 18
+"""From so many rows on there is room for the replicas, as in the zoomed panel."""
 
 
 def recent_chart(view: LatencyView, now: float, width: int, height: int, glyphs: Glyphs) -> list[Line]:
@@ -100,13 +103,15 @@ def render_latency(snapshot: Snapshot, now: float, width: int, height: int, glyp
     """Every probed target; with several each gets its share of the rows, and no less than a brief line."""
     verdicts = judged(snapshot.evidence)
     lines: list[Line] = []
-    each = max(1, height // max(1, len(snapshot.latency)))
+    room = height // 3 if height >= _ROOMY else 0
+    replicas = replica_lines(snapshot.by_replica, width, room, glyphs)
+    each = max(1, (height - len(replicas)) // max(1, len(snapshot.latency)))
     for view in snapshot.latency:
         block = render_target(view, now, width, each, verdicts, glyphs)
         if len(snapshot.latency) > 1 and block[:1] != [target_line(view, width, glyphs)]:
             block = [target_line(view, width, glyphs), *block]
         lines += block
-    return lines
+    return [*lines, *replicas]
 
 
 def _with_server(snapshot: Snapshot, now: float, width: int, height: int, glyphs: Glyphs) -> list[Line]:
@@ -127,6 +132,8 @@ A probe posts the known-good input on a fixed schedule, whatever the server does
 - `43–80+ ms`: too few replies yet to bound it from above. `≥ 5.00 s`: it falls among timeouts, the truth is longer.
 - **jitter** is p99 over p50; **errors** counts every failed request, timeouts too.
 - **dns, connect, tls** take place on fresh connections only. A long **wait** is the server's own time.
+- **tunnel** is what the way to the server adds (the API server, an SSH host): no client of the model meets it.
+- **by replica** (`endpoint.per_replica`) compares pods that are probed in turn; zoom in to see them.
 - In the chart each failed request is a cross at the foot; an empty stretch means no requests.
 
 `n` is the number of requests in a window; `all` is since the start.

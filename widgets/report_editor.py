@@ -139,7 +139,8 @@ class ReportEditor(TextArea):
             self._send_timer = self.set_timer(SEND_AFTER_S, self.flush)
 
     def _merge(self, text: str) -> None:
-        changes = differences(self.text, one_kind_of_newline(text))
+        before = self.text
+        changes = differences(before, one_kind_of_newline(text))
         if not changes:
             return
         start, end = (self._index(location) for location in self.selection)
@@ -151,7 +152,9 @@ class ReportEditor(TextArea):
             for change in changes:
                 self._apply(change)
                 self._own.other_changed(change)
-                start, end, top = (moved(position, change) for position in (start, end, top))
+                # The last place comes first: what stands before a change is as it was.
+                fresh = before[max(0, change.start - 1) : change.start] in ("", "\n")
+                start, end, top = (moved(position, change, line_start=fresh) for position in (start, end, top))
             self.selection = Selection(self._location(start), self._location(end))
             if self.scroll_offset.y:
                 self.scroll_to(y=self._row_of(top) + below_top, animate=False, immediate=True)

@@ -30,6 +30,8 @@ class Setup:
     ca_file: str | None = None
     verify_tls: bool = True
     proxy: str | None = field(default=None, repr=False)
+    connect_to: str = ""
+    """`HOST:PORT` to connect to instead of the URL's, which stays the server's name; empty: to the URL's."""
 
 
 @dataclass(frozen=True, slots=True)

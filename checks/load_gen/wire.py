@@ -71,9 +71,16 @@ class Wire:
             headers["Connection"] = "close"
         ca_file = None if setup.ca_file is None else Path(setup.ca_file)
         tls = tls_context(ca_file, verify=setup.verify_tls) if setup.url.startswith("https:") else None
+        url, name = URL(setup.url), None
+        if setup.connect_to:
+            headers.setdefault("Host", url.authority)
+            name = url.host if tls is not None else None
+            host, _, port = setup.connect_to.rpartition(":")
+            url = url.with_host(host).with_port(int(port))
         self._request = aiohttp.ClientRequest(
             setup.method,
-            URL(setup.url),
+            url,
+            server_hostname=name,
             headers=headers,
             loop=loop,
             ssl=tls if tls is not None else True,

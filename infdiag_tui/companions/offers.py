@@ -25,9 +25,9 @@ class Offer:
     """One companion and what to do with it.
 
     `causes` are the hypotheses it serves, the best first. `command` is one shell line to copy on this machine; every
-    name from outside in it is quoted. `argv` are the same commands for running without a shell, several for a pipeline;
-    `beside` is the one to run beside the model, where `place` is that. A skill pack has none of these: its `command` is
-    how it is used.
+    name from outside in it is quoted. `argv` are its words for running it without a shell, one tuple for each command
+    of a pipeline; `beside` is the one to run beside the model, where `place` is that. A skill pack has none of these:
+    its `command` is how it is used.
     """
 
     tool: str
@@ -90,15 +90,15 @@ def _tools(hypothesis: Hypothesis, place: Place, fields: Fields, model: ModelCon
             if not serves or not there.issuperset((name, *command.also)):
                 continue
             argv = filled(command.command, fields)
-            line = _line(argv, place, fields, interactive=command.interactive) if argv else ""
-            if line:
+            typed = _typed(argv, place, fields, interactive=command.interactive) if argv else ()
+            if typed:
                 yield Offer(
                     tool=name,
                     title=command.title,
                     purpose=tool.purpose,
                     causes=(hypothesis.cause,),
-                    command=line,
-                    argv=argv,
+                    command=" | ".join(shlex.join(one) for one in typed),
+                    argv=typed,
                     place=place,
                     beside=_beside(argv[0], fields) if place is Place.BESIDE else None,
                     impact=_impact(command, place),
@@ -144,21 +144,25 @@ def _impact(command: Command, place: Place) -> Impact:
     return Impact.EXEC if place is Place.BESIDE and command.impact is Impact.READ_ONLY else command.impact
 
 
-def _line(argv: Sequence[Sequence[str]], place: Place, fields: Fields, *, interactive: bool) -> str:
-    """The commands as one line for this machine's shell; empty where nothing to type leads beside the model."""
+def _typed(
+    argv: tuple[tuple[str, ...], ...], place: Place, fields: Fields, *, interactive: bool
+) -> tuple[tuple[str, ...], ...]:
+    """The same commands as they are typed on this machine; empty where nothing to type leads beside the model."""
     if place is Place.HOST:
-        return " | ".join(shlex.join(one) for one in argv)
+        return argv
     if len(argv) != 1:
-        return ""
+        return ()
     ssh = fields.get("ssh")
+    terminal: tuple[str, ...]
     if ssh:
         # The far shell takes the line apart once more.
-        return shlex.join((*ssh, shlex.join(argv[0])))
-    kubectl, pod, container = (fields.get(name) for name in ("kubectl", "pod", "container"))
+        terminal = ("-t",) if interactive else ()
+        return ((ssh[0], *terminal, *ssh[1:], shlex.join(argv[0])),)
+    kubectl, pod, container = fields.get("kubectl"), fields.get("pod"), fields.get("container")
     if not kubectl or not pod or not container:
-        return ""
+        return ()
     terminal = ("--stdin", "--tty") if interactive else ()
-    return shlex.join((*kubectl, "exec", *terminal, *pod, f"--container={container[0]}", "--", *argv[0]))
+    return ((*kubectl, "exec", *terminal, *pod, f"--container={container[0]}", "--", *argv[0]),)
 
 
 def _beside(argv: tuple[str, ...], fields: Fields) -> CommandBeside | None:

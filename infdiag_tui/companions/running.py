@@ -1,4 +1,4 @@
-"""Runs a companion's command line on this machine, bounded in time and output; nothing of it is left behind."""
+"""Runs a companion's commands on this machine without a shell, bounded in time; nothing of them is left behind."""
 
 from __future__ import annotations
 
@@ -6,122 +6,100 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from infdiag_tui.text import clean
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 TIME_LIMIT_S = 60.0
-MOST_BYTES = 2**18
-TELL_EVERY_S = 0.25
 _END_S = 1.0
-_SHELL = "/bin/sh"
+_PIECE_BYTES = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a command ended. `code` is its exit code (negative: the signal that ended it), None when it was stopped.
-
-    `text` is what it wrote to both outputs, printable and without secrets; `cut` says that there was more than is kept,
-    `late` that it was stopped at its time limit.
-    """
-
-    text: str
-    code: int | None
-    took_s: float
-    cut: bool = False
-    late: bool = False
-
-    @property
-    def ending(self) -> str:
-        """How it ended, in words."""
-        if self.late:
-            return f"stopped after {TIME_LIMIT_S:.0f} s, its time limit"
-        if self.cut:
-            return f"stopped after {self.took_s:.1f} s: it wrote more than {MOST_BYTES:,} bytes"
-        if self.code is None:
-            return f"ended without an exit code after {self.took_s:.1f} s"
-        return f"exit code {self.code} after {self.took_s:.1f} s"
-
-
-async def run_line(
-    line: str,
-    said: Callable[[str], None] = lambda _: None,
-    time_limit_s: float = TIME_LIMIT_S,
-    most_bytes: int = MOST_BYTES,
-) -> Ran:
-    """Runs one shell line with no input. Cancelling it ends the command and its children.
+async def run_here(
+    commands: Sequence[Sequence[str]], hear: Callable[[bytes], None], time_limit_s: float = TIME_LIMIT_S
+) -> int:
+    """Runs one command, or several as a pipeline, with no input; cancelling it ends them and their children.
 
     Args:
-        line: as the operator was shown it and agreed to.
-        said: told the whole text so far, four times a second at most.
-        time_limit_s: it is stopped after so long.
-        most_bytes: it is stopped once it wrote so much.
+        commands: their words, as the operator was shown them and agreed to.
+        hear: given what they write to both outputs; what it raises ends them, too.
+        time_limit_s: they are ended after so long.
+
+    Returns:
+        The last one's exit code; a negative one is the signal that ended it.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: one cannot be started.
+        TimeoutError: they did not end in time.
     """
-    began = time.monotonic()
-    process = await _started(line)
-    held = bytearray()
-    late = False
-    telling = asyncio.create_task(_tell(held, said))
+    pipeline = _Pipeline()
     try:
         async with asyncio.timeout(time_limit_s):
-            assert process.stdout is not None  # asked for just above
-            while len(held) < most_bytes and (part := await process.stdout.read(65_536)):
-                held += part
-            cut = len(held) >= most_bytes
-            if not cut:
-                await process.wait()
-    except TimeoutError:
-        cut, late = False, True
+            output = await pipeline.start(commands)
+            while part := await output.read(_PIECE_BYTES):
+                hear(part)
+            return await pipeline.wait()
     finally:
-        telling.cancel()
-        stopped = process.returncode is None
-        await _end(process)
-    code = None if stopped else process.returncode
-    return Ran(_text(held[:most_bytes]), code, time.monotonic() - began, cut, late)
+        await pipeline.end()
 
 
-async def _started(line: str) -> asyncio.subprocess.Process:
-    starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
-            _SHELL,
-            *("-c", line),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # it cannot ask anything on the console's terminal, and ends as a group
+@dataclass(slots=True)
+class _Pipeline:
+    """Processes of which each reads what the one before writes; all complain to the same output."""
+
+    processes: list[asyncio.subprocess.Process] = field(default_factory=list)
+    reading: asyncio.ReadTransport | None = None
+
+    async def start(self, commands: Sequence[Sequence[str]]) -> asyncio.StreamReader:
+        """Starts them; the reader gets the last one's output and all complaints."""
+        read_end, write_end = os.pipe()
+        opened = [write_end]
+        try:
+            reader = asyncio.StreamReader()
+            # Read from then on by the loop, which closes it.
+            self.reading, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", 0)
+            )
+            source = asyncio.subprocess.DEVNULL
+            for number, command in enumerate(commands, 1):
+                next_source, sink = (0, write_end) if number == len(commands) else os.pipe()
+                opened += [] if sink == write_end else [next_source, sink]
+                await self._add(command, source, sink, write_end)
+                source = next_source
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+        return reader
+
+    async def _add(self, command: Sequence[str], stdin: int, stdout: int, stderr: int) -> None:
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *command,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,  # it cannot ask anything on the console's terminal, and ends as a group
+            )
         )
-    )
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # Cancelled by itself it would end the shell and leave the shell's children.
-        await _end(await starting)
-        raise
+        try:
+            self.processes.append(await asyncio.shield(starting))
+        except asyncio.CancelledError:
+            # Cancelled by itself it would end the program and leave its children.
+            self.processes.append(await starting)
+            raise
 
+    async def wait(self) -> int:
+        """Until all have ended; the last one's exit code."""
+        return [await process.wait() for process in self.processes][-1]
 
-async def _tell(held: bytearray, said: Callable[[str], None]) -> None:
-    told = 0
-    while True:
-        await asyncio.sleep(TELL_EVERY_S)
-        if len(held) != told:
-            told = len(held)
-            said(_text(held))
-
-
-def _text(held: bytes | bytearray) -> str:
-    return clean(held.decode("utf-8", "replace"))
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """The whole group, first asked and then made to; also what the shell left in the background."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_END_S):
-                await process.wait()
+    async def end(self) -> None:
+        """Their groups, first asked and then made to; also what they left in the background."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in self.processes:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_S):
+                    for process in self.processes:
+                        await process.wait()
+        if self.reading is not None:
+            self.reading.close()

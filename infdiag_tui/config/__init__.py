@@ -11,8 +11,10 @@ from infdiag_tui.config.schema import (
     Metrics,
     ModelConfig,
     Protocol,
+    ReachedUrl,
     Ssh,
     Thresholds,
+    Via,
 )
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "ModelConfig",
     "Prometheus",
     "Protocol",
+    "ReachedUrl",
     "Ssh",
     "Thresholds",
+    "Via",
 ]

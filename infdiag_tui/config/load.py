@@ -121,7 +121,7 @@ def explain(problem: Mapping[str, Any], schema: type[BaseModel]) -> str:
     hidden = isinstance(got, Mapping | list) or "headers" in place
     shown = "" if hidden else " " + one_line(clean(f"(got {got!r})"), _SHOWN)
     message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{key}: {clean(message)}{shown}."
+    return f"{key}: {clean(message)}{shown}." if key else f"{clean(message)}{shown}."
 
 
 def _known_keys(schema: type[BaseModel], place: Sequence[str]) -> list[str]:
@@ -167,6 +167,8 @@ def apply_flags(model: ModelConfig, flags: TargetFlags) -> ModelConfig:
         ConfigError: a flag's value is not valid.
     """
     raw = model.model_dump(exclude_unset=True)
+    if flags.endpoint is not None and raw.get("endpoint"):
+        raw["endpoint"].pop("via", None)  # that was the way to the configured address
     _overlay(raw, "endpoint", url=flags.endpoint, protocol=flags.protocol, body_file=_path(flags.body_file))
     if "endpoint" in raw:
         _overlay(raw, "endpoint", rate_per_s=flags.rate_per_s, timeout_s=flags.timeout_s)

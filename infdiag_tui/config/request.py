@@ -19,7 +19,8 @@ from urllib.request import getproxies, proxy_bypass
 import certifi
 import orjson
 
-from infdiag_tui.config.schema import Endpoint, Protocol
+from infdiag_tui.config.schema import Endpoint, Protocol, Via
+from infdiag_tui.servers.in_cluster import cluster_host
 from infdiag_tui.text import clean, one_line
 
 _MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -61,8 +62,12 @@ def read_request(endpoint: Endpoint, user_agent: str) -> Request:
         method=endpoint.method.upper() or ("GET" if body is None else "POST"),
         headers=_headers(endpoint, user_agent, authorization, has_body=body is not None),
         body=body,
-        proxy=proxy_for(url),
+        proxy=None if _goes_another_way(endpoint.via, url) else proxy_for(url),
     )
+
+
+def _goes_another_way(via: Via, url: str) -> bool:
+    return via is Via.SSH or (via.in_cluster and cluster_host(urlsplit(url).hostname) is not None)
 
 
 def request_body(protocol: Protocol, body: Any, model: str) -> Any:

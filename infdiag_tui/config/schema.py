@@ -6,23 +6,36 @@ import difflib
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from infdiag_tui.config.monitoring import Loki, Prometheus
 from infdiag_tui.config.section import HttpUrl, OptionalHttpUrl, Section
 from infdiag_tui.servers.adapters import SIGNALS, configured
+from infdiag_tui.servers.in_cluster import FORMS, InCluster, cluster_host, http_url_of, is_k8s_url
 from infdiag_tui.servers.stages import NAMED
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123), as Kubernetes demands; anything else in a request's path would ask for something else."""
 
 
+def _from_k8s(value: Any) -> Any:
+    if isinstance(value, str) and value.lower().startswith("ssh://"):
+        raise ValueError('names the host to go through, which belongs into ssh.host. Set endpoint.via = "ssh"')
+    return http_url_of(value) if isinstance(value, str) and is_k8s_url(value) else value
+
+
 def _namespace(value: str) -> str:
     if value and not _NAMESPACE.fullmatch(value):
         raise ValueError("is no namespace: lower-case letters, digits and dashes, at most 63")
     return value
+
+
+ReachedUrl = Annotated[HttpUrl, BeforeValidator(_from_k8s)]
+"""May be in a cluster; is kept as the `http://` URL that it is there."""
+OptionalReachedUrl = Annotated[OptionalHttpUrl, BeforeValidator(_from_k8s)]
 
 
 class Protocol(StrEnum):
@@ -33,10 +46,33 @@ class Protocol(StrEnum):
     OPENAI = "openai"
 
 
+class Via(StrEnum):
+    """By which way requests reach the model server."""
+
+    DIRECT = "direct"
+    PROXY = "proxy"
+    """Through the API server's proxy for services and pods."""
+    PORT_FORWARD = "port-forward"
+    """Through the API server into a pod, byte for byte."""
+    SSH = "ssh"
+
+    @property
+    def in_cluster(self) -> bool:
+        """True for the ways that lead through the API server, and to services and pods only."""
+        return self in (Via.PROXY, Via.PORT_FORWARD)
+
+
 class Endpoint(Section):
     """The model server as its clients see it, and the known-good input that the latency probe posts."""
 
-    url: HttpUrl = Field(description="Full URL of the predict call, e.g. http://model-server:8000/predict.")
+    url: ReachedUrl = Field(
+        description=f"Full URL of the predict call, e.g. http://model-server:8000/predict, or in a cluster: {FORMS}.",
+    )
+    via: Via = Field(
+        Via.DIRECT,
+        description='The way to it: "direct", "proxy" (the API server\'s, for k8s:// URLs by default), "port-forward" '
+        '(for k8s:// URLs) or "ssh" (through ssh.host). Metrics and checks go the same way.',
+    )
     protocol: Protocol = Field(
         Protocol.JSON,
         description='"json" (plain POST), "v2" (Open Inference Protocol) or "openai" (completions, streamed).',
@@ -51,11 +87,32 @@ class Endpoint(Section):
     max_in_flight: int = Field(32, ge=1, le=256, description="Unanswered probes allowed at a time.")
     ca_file: Path | None = Field(None, description="Certificate authority file for TLS.")
     verify_tls: bool = Field(True, description="False accepts any certificate.")
-    health_url: OptionalHttpUrl = Field(
+    health_url: OptionalReachedUrl = Field(
         "",
         description="URL that answers with model_version; empty: /health of the same server.",
     )
     objective_p99_ms: float | None = Field(None, gt=0, description="The p99 that this service promises, milliseconds.")
+
+    per_replica: bool = Field(
+        False,
+        description="Probe each ready pod in turn as well, all together rate_per_s times a second, to compare them.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _way_by_scheme(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "via" not in raw and isinstance(raw.get("url"), str) and is_k8s_url(raw["url"]):
+            return {**raw, "via": Via.PROXY}
+        return raw
+
+    @model_validator(mode="after")
+    def _way_and_address_fit(self) -> Self:
+        found = cluster_host(urlsplit(self.url).hostname)
+        if self.via.in_cluster and found is None:
+            raise ValueError(f'via = "{self.via}" reaches services and pods only. Write the url as {FORMS}')
+        if not self.via.in_cluster and found is not None and found.kind is InCluster.POD:
+            raise ValueError(f'a pod has no name outside of Kubernetes\' API. Set via = "{Via.PORT_FORWARD}"')
+        return self
 
 
 class Logs(Section):
@@ -135,7 +192,7 @@ class Metrics(Section):
     """The metrics that the model server itself offers (Prometheus text, Triton's statistics)."""
 
     enabled: bool = Field(True, description="False never asks the server for metrics.")
-    urls: tuple[HttpUrl, ...] = Field(
+    urls: tuple[ReachedUrl, ...] = Field(
         (),
         description="Metrics URLs; empty: looked for where servers have them, on the endpoint's host and every pod.",
     )
@@ -186,6 +243,18 @@ class ModelConfig(Section):
         description="Parameters of checks by the check's name; `infdiag check NAME --help` lists them. Relative paths "
         "are relative to this file's folder.",
     )
+
+    @model_validator(mode="after")
+    def _pods_are_known(self) -> Self:
+        if self.endpoint is not None and self.endpoint.per_replica and self.kubernetes is None:
+            raise ValueError("endpoint.per_replica needs the model's pods. Set kubernetes.selector")
+        return self
+
+    @model_validator(mode="after")
+    def _ssh_host_is_named(self) -> Self:
+        if self.endpoint is not None and self.endpoint.via is Via.SSH and self.ssh is None:
+            raise ValueError('endpoint.via = "ssh" needs a host to go through. Set ssh.host (--ssh HOST)')
+        return self
 
 
 class Thresholds(Section):

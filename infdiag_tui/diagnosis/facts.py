@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from infdiag_tui.knowledge.causes import SIGNATURE, WELL, impacts
+from infdiag_tui.knowledge.causes import FAILS, SIGNATURE, WELL, impacts
 from infdiag_tui.model import Argument, Evidence, Verdict
 
 SIGNATURE_EVIDENCE = "logs.signature"
@@ -50,6 +50,8 @@ class Facts:
     def _holds_one(self, name: str) -> bool:
         if name.startswith(SIGNATURE):
             return name.removeprefix(SIGNATURE) in self._signed
+        if name.endswith(FAILS):
+            return any(one.verdict is Verdict.FAIL for one in self.of(name.removesuffix(FAILS)))
         if name.endswith(WELL):
             told = name.removesuffix(WELL)
             return self.is_known(told) and not self.is_bad(told)

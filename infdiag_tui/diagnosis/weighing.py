@@ -78,7 +78,7 @@ def _met(rules: Iterable[Rule], facts: Facts) -> list[Argument]:
     """The arguments of all rules that the facts meet."""
     found = []
     for rule in rules:
-        if not all(facts.holds(one) for one in rule.with_) or any(facts.is_bad(one) for one in rule.without):
+        if not all(facts.holds(one) for one in rule.with_) or any(facts.holds(one) for one in rule.without):
             continue
         matching = [one for one in facts.of(rule.evidence) if _matches(rule, one)]
         # What fits for some subjects only is no "all is well": one throttled card is not refuted by seven others.

@@ -136,7 +136,7 @@ def _load(gpu: GpuDevice, snapshot: Snapshot) -> _Load | None:
         newest = view.replies[-1].at if view.replies else 0.0
         answered = [one for one in view.replies if one.ok and newest - one.at <= LOAD_WINDOW_S]
         if len(answered) >= LEAST_READINGS:
-            waited_s = sum((one.phases.wait_ms or one.total_ms) / 1000.0 for one in answered)
+            waited_s = sum((one.phases.wait_ms or one.own_ms) / 1000.0 for one in answered)
             words = f"the probe's {len(answered)} requests are answered"
             return _Load(waited_s / LOAD_WINDOW_S, measured=False, words=words)
     return None

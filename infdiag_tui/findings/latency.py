@@ -7,7 +7,18 @@ from collections.abc import Iterator
 
 from infdiag_tui.config import Endpoint, Thresholds
 from infdiag_tui.findings.known import Known
-from infdiag_tui.model import ErrorKind, Evidence, LatencyView, LatencyWindow, Quantile, Snapshot, SourceState, Verdict
+from infdiag_tui.findings.tunnel import TunnelShare, share_of_tunnel
+from infdiag_tui.model import (
+    NOT_SENT,
+    ErrorKind,
+    Evidence,
+    LatencyView,
+    LatencyWindow,
+    Quantile,
+    Snapshot,
+    SourceState,
+    Verdict,
+)
 from infdiag_tui.text import one_line
 
 Limits = dict[str, tuple[float | None, str]]
@@ -40,13 +51,16 @@ def assess(snapshot: Snapshot, thresholds: Thresholds, endpoint: Endpoint | None
         # A request that was written and never answered did reach somebody.
         taken = last.error is ErrorKind.TIMEOUT and last.phases.send_ms is not None
         trouble = "takes requests and answers none" if taken else "cannot be reached"
+        verdict = Verdict.WARN if taken else Verdict.FAIL
+        if last.error is ErrorKind.TUNNEL:
+            trouble, verdict = "may answer or not: the way to it does not lead there", Verdict.UNKNOWN
         yield Evidence(
             id="latency.reachable",
             statement=f"The model server {trouble}: {health.reason}",
-            verdict=Verdict.WARN if taken else Verdict.FAIL,
+            verdict=verdict,
             source="latency",
             at=snapshot.at,
-            value=False,
+            value=None if verdict is Verdict.UNKNOWN else False,
         )
 
 
@@ -77,10 +91,14 @@ def _levels(view: LatencyView, window: LatencyWindow, at: float, limits: Limits)
         quantile: Quantile | None = getattr(window, name)
         if quantile is None:
             continue
+        verdict = _against(quantile, limit, window)
+        tunnel = share_of_tunnel(view.through, name, window)
+        if verdict in (Verdict.WARN, Verdict.FAIL) and limit is not None and view.through:
+            verdict = _without(tunnel, quantile, limit, verdict)
         yield Evidence(
             id=f"latency.{name}",
-            statement=_sentence(name, quantile, window, limit),
-            verdict=_against(quantile, limit, window),
+            statement=_sentence(name, quantile, window, limit) + tunnel.words,
+            verdict=verdict,
             source="latency",
             at=at,
             value=quantile.value_ms,
@@ -136,14 +154,23 @@ def _against(quantile: Quantile, limit: float | None, window: LatencyWindow) -> 
     return Verdict.WARN if quantile.value_ms > limit else Verdict.OK
 
 
+def _without(tunnel: TunnelShare, quantile: Quantile, limit: float, verdict: Verdict) -> Verdict:
+    """The verdict on what is over the limit, once the way's share is taken off; withheld where that makes the odds."""
+    if tunnel.ms is None or quantile.value_ms - tunnel.ms <= limit:
+        return Verdict.UNKNOWN
+    surely = quantile.low_ms is not None and quantile.low_ms - tunnel.ms > limit
+    return verdict if surely else Verdict.WARN
+
+
 def _jitter(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thresholds) -> Iterator[Evidence]:
     p50, p99 = window.p50, window.p99
     if window.jitter is None or p50 is None or p99 is None:
         return
     # The ratio of interval ends holds for small samples too: the tail is at least this far from the middle.
-    surely = p99.low_ms / p50.high_ms if p99.low_ms is not None and p50.high_ms else None
+    tunnel_ms = share_of_tunnel(view.through, "p99", window).ms or 0.0
+    surely = max(0.0, p99.low_ms - tunnel_ms) / p50.high_ms if p99.low_ms is not None and p50.high_ms else None
     over = surely is not None and surely > thresholds.jitter_ratio
-    few = window.timed < MIN_REQUESTS
+    few = window.timed < MIN_REQUESTS or bool(view.through and over and not tunnel_ms)
     if p50.is_figure and p99.is_figure:
         text = f"p99 is {window.jitter:.1f} times p50"
     elif surely is not None:
@@ -179,11 +206,11 @@ def _rates(view: LatencyView, window: LatencyWindow, at: float, thresholds: Thre
     if window.error_rate is None:
         return
     # As in the rate: a request that was never sent did not fail.
-    unsent = dict(window.errors).get(ErrorKind.OVERRUN, 0)
+    unsent = window.unsent
     sent = window.requests - unsent
     failed = sent - window.answered
-    kinds = ", ".join(f"{count} {kind}" for kind, count in window.errors if kind is not ErrorKind.OVERRUN)
-    left_out = f"; {unsent} more were not sent in time" if unsent else ""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in window.errors if kind not in NOT_SENT)
+    left_out = f"; {unsent} more were never sent" if unsent else ""
     over = window.error_rate > thresholds.error_rate
     if sent < MIN_REQUESTS:
         verdict = Verdict.UNKNOWN

@@ -47,7 +47,7 @@ class _Answers:
     slow_ms: float
 
     def is_slow(self, reply: Reply) -> bool:
-        return reply.total_ms >= self.slow_ms
+        return reply.own_ms >= self.slow_ms
 
 
 def assess(snapshot: Snapshot, known: Known) -> Iterator[Evidence]:
@@ -69,7 +69,7 @@ def _answers(replies: Sequence[Reply]) -> _Answers | None:
     timed = tuple(reply for reply in replies if _is_timed(reply))
     if not any(reply.ok for reply in timed):
         return None
-    median_ms = statistics.median(reply.total_ms for reply in timed)
+    median_ms = statistics.median(reply.own_ms for reply in timed)
     return _Answers(timed, median_ms, max(SLOW_RATIO * median_ms, median_ms + SLOW_FLOOR_MS))
 
 
@@ -128,7 +128,7 @@ def _events(slow: Sequence[Reply], apart_s: float) -> list[float]:
     last: Reply | None = None
     for reply in slow:
         if last is not None and reply.scheduled_at - last.scheduled_at <= apart_s:
-            if reply.total_ms > found[-1].total_ms:
+            if reply.own_ms > found[-1].total_ms:
                 found[-1] = reply
         else:
             found.append(reply)
@@ -171,7 +171,7 @@ def _after_start(view: LatencyView, starts: Sequence[float]) -> Evidence | None:
     best = min(splits, key=lambda split: (split.chance, split.span_s))
     hits, others, chance = len(best.hits), best.others, best.chance * len(AFTER_S)
     explained = hits / (hits + others) if hits else 0.0
-    ratio = statistics.median(reply.total_ms for reply in (best.hits or best.near)) / best.far.median_ms
+    ratio = statistics.median(reply.own_ms for reply in (best.hits or best.near)) / best.far.median_ms
     if hits >= 3 and chance <= AFTER_CERTAIN and explained >= EXPLAINED:
         verdict = Verdict.FAIL
     elif hits >= 2 and chance <= AFTER_CHANCE and explained >= EXPLAINED:

@@ -10,7 +10,7 @@ from itertools import groupby
 from infdiag_tui.clock import utc_text
 from infdiag_tui.config import Thresholds
 from infdiag_tui.findings.known import Known
-from infdiag_tui.model import ErrorKind, Evidence, LatencyView, Reply, Snapshot, Verdict
+from infdiag_tui.model import NOT_SENT, ErrorKind, Evidence, LatencyView, Reply, Snapshot, Verdict
 from infdiag_tui.servers.stages import FAR_ABOVE, SPECIFICATION, TYPICAL_MS
 from infdiag_tui.text import one_line
 
@@ -50,7 +50,7 @@ def _judge(view: LatencyView, thresholds: Thresholds) -> tuple[Evidence, ...]:
 
 def _each(view: LatencyView, thresholds: Thresholds) -> Iterator[Evidence]:
     newest = view.replies[-1].at
-    replies = [one for one in view.replies if newest - one.at <= WINDOW_S and one.error is not ErrorKind.OVERRUN]
+    replies = [one for one in view.replies if newest - one.at <= WINDOW_S and one.error not in NOT_SENT]
     kinds = ", ".join(str(kind) for kind in _NOT_CONNECTED)
     yield from _failing(
         view,
@@ -171,6 +171,9 @@ def _on_the_way(view: LatencyView, answered: Sequence[Reply]) -> Iterator[Eviden
     """
     if len(answered) < LEAST_REPLIES:
         return
+    if view.through:
+        yield _not_the_clients_way(view, answered)
+        return
     connects = [one.phases.connect_ms for one in view.replies if one.phases.connect_ms is not None]
     round_trip_ms = min(connects) if len(connects) >= LEAST_CONNECTS else 0.0
     spent = [_way_ms(one, round_trip_ms) for one in answered]
@@ -199,6 +202,21 @@ def _on_the_way(view: LatencyView, answered: Sequence[Reply]) -> Iterator[Eviden
         sample_size=len(answered),
         threshold=MOSTLY_ON_THE_WAY,
         threshold_source=f"most of a request, and {limit_ms:g} ms by the {SPECIFICATION}",
+    )
+
+
+def _not_the_clients_way(view: LatencyView, answered: Sequence[Reply]) -> Evidence:
+    known = [one.phases.tunnel_ms for one in answered if one.phases.tunnel_ms is not None]
+    took = f", which takes {statistics.fmean(known):.1f} ms of it on average" if known else ""
+    return Evidence(
+        id="latency.network_share",
+        statement=f"what clients spend on the way is not measured: the probe goes through {view.through}{took}",
+        verdict=Verdict.UNKNOWN,
+        source="latency",
+        at=answered[-1].at,
+        subject=view.target,
+        window_s=WINDOW_S,
+        sample_size=len(answered),
     )
 
 

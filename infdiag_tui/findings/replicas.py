@@ -11,7 +11,7 @@ from functools import partial
 from infdiag_tui.config import Thresholds
 from infdiag_tui.findings.known import Known
 from infdiag_tui.findings.series import EMPTY, entities, is_fresh, recent, weighted_mean
-from infdiag_tui.model import ErrorKind, Evidence, LatencyView, SeriesKey, Snapshot, Verdict
+from infdiag_tui.model import NOT_SENT, Evidence, LatencyView, Reply, SeriesKey, Snapshot, Verdict
 from infdiag_tui.stats.fisher import fisher_greater
 from infdiag_tui.text import one_line
 
@@ -48,7 +48,19 @@ class Replica:
 
 
 def assess(snapshot: Snapshot, thresholds: Thresholds, known: Known) -> Iterator[Evidence]:
-    """`replicas.slow` and `replicas.failing`, by the replicas' own metrics, else by replies that name who answered."""
+    """`replicas.slow` and `replicas.failing`.
+
+    By probes of each in turn, which all get the same input, where there are enough; else by the replicas' own metrics;
+    else by replies that name who answered.
+    """
+    asked = [(view.target, view.replies) for view in snapshot.by_replica if view.replies]
+    if len(asked) > 1:
+        probed = tuple(replies for _, replies in asked)
+        in_turn = known.memo.of(("replicas", "latency_replicas"), probed, partial(_by_probes, asked, snapshot.at))
+        if sum(one.n >= LEAST_EACH for one in in_turn) > 1:
+            at = max(replies[-1].at for _, replies in asked)
+            yield from judge(in_turn, "latency_replicas", at, thresholds)
+            return
     keys = [SeriesKey("server.request_rate", one) for one in entities(snapshot.series, "server.request_rate")]
     keys = [key for key in keys if is_fresh(snapshot.series[key], snapshot.at, FRESH_S)]
     if len(keys) > 1:
@@ -82,17 +94,32 @@ def _by_replies(view: LatencyView) -> list[Replica]:
     newest = view.replies[-1].at if view.replies else 0.0
     by_name: dict[str, list[tuple[float, bool]]] = {}
     for reply in view.replies:
-        if reply.replica and newest - reply.at <= WINDOW_S and reply.error is not ErrorKind.OVERRUN:
-            by_name.setdefault(reply.replica, []).append((reply.total_ms, reply.ok))
+        if reply.replica and newest - reply.at <= WINDOW_S and reply.error not in NOT_SENT:
+            by_name.setdefault(reply.replica, []).append((reply.own_ms, reply.ok))
+    return [_replica(name, replies) for name, replies in sorted(by_name.items())]
+
+
+def _by_probes(asked: Sequence[tuple[str, Sequence[Reply]]], now: float) -> list[Replica]:
     return [
-        Replica(
+        _replica(
             name,
-            statistics.median(ms for ms, ok in replies if ok) if any(ok for _, ok in replies) else None,
-            float(len(replies)),
-            float(sum(not ok for _, ok in replies)),
+            [
+                (reply.own_ms, reply.ok)
+                for reply in replies
+                if now - reply.at <= WINDOW_S and reply.error not in NOT_SENT
+            ],
         )
-        for name, replies in sorted(by_name.items())
+        for name, replies in asked
     ]
+
+
+def _replica(name: str, replies: Sequence[tuple[float, bool]]) -> Replica:
+    return Replica(
+        name,
+        statistics.median(ms for ms, ok in replies if ok) if any(ok for _, ok in replies) else None,
+        float(len(replies)),
+        float(sum(not ok for _, ok in replies)),
+    )
 
 
 def judge(replicas: Sequence[Replica], source: str, at: float, thresholds: Thresholds) -> Iterator[Evidence]:

@@ -72,7 +72,7 @@ def _network(view: View, probe: LatencyView, limits: Limits) -> Iterator[Evidenc
     sent = [one for one in probe.replies if one.ok and newest - one.at <= NETWORK_WINDOW_S]
     if len(sent) < LEAST_PROBES:
         return
-    client_ms = statistics.fmean(one.total_ms for one in sent)
+    client_ms = statistics.fmean(one.own_ms for one in sent)
     interval_s = (sent[-1].scheduled_at - sent[0].scheduled_at) / (len(sent) - 1)
     per_probe = total.n / total.window_s * interval_s
     same = 1 / SAME_REQUESTS <= per_probe <= SAME_REQUESTS
@@ -81,15 +81,22 @@ def _network(view: View, probe: LatencyView, limits: Limits) -> Iterator[Evidenc
     verdict = judged.verdict
     if not same:
         # The middle of either is what most requests meet, whatever a few long ones do to the means.
-        middle_ms = statistics.median(one.total_ms for one in sent)
+        middle_ms = statistics.median(one.own_ms for one in sent)
         far = middle_ms - total.mean > (judged.limit_ms or 0.0) * 3 and middle_ms > 3 * total.mean
         verdict = Verdict.WARN if far and verdict is not Verdict.OK else Verdict.UNKNOWN
+    less = ""
+    if probe.through:
+        less = f"; what {probe.through} adds is left out"
+        if verdict is not Verdict.OK:
+            # What remains may be the rest of that way, which no client of the model goes.
+            verdict = Verdict.UNKNOWN
+            less += ", and not all of it is known, so that nothing is said of the clients' network"
     whose = "of the same requests" if same else f"of all requests ({per_probe:.1f} for each of the probe's)"
     yield Evidence(
         id="stages.network",
         statement=(
             f"the client waits {client_ms:.1f} ms, the server counts {total.mean:.1f} ms {whose}:"
-            f" {ms:.1f} ms are spent outside of it"
+            f" {ms:.1f} ms are spent outside of it{less}"
         ),
         verdict=verdict,
         source=SOURCE,

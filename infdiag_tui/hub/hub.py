@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from infdiag_tui.hub.log_ring import LogRing
 from infdiag_tui.hub.replies import ReplyLog
+from infdiag_tui.hub.replies_in_turn import RepliesInTurn
 from infdiag_tui.hub.ring import SeriesRing
 from infdiag_tui.hub.signature_count import SignatureCount
 from infdiag_tui.model import (
@@ -100,6 +101,7 @@ class Hub:
         self._logs = LogRing(max_log_lines)
         self._signatures = SignatureCount(opened_at, MAX_EVENTS, steady)
         self._replies: dict[str, ReplyLog] = {}
+        self._in_turn = RepliesInTurn()
         self._hosts: dict[str, HostState] = {}
         self._processes: dict[str, ProcessState] = {}
         self._gpus: dict[str, GpuDevice] = {}
@@ -122,7 +124,7 @@ class Hub:
                 self._logs.append(observation)
                 self._signatures.add(observation)
             case Reply():
-                self._replies.setdefault(observation.target, ReplyLog(observation.target)).add(observation)
+                self._take_reply(observation)
             case Pod():
                 self._put_pod(observation)
             case PodGone():
@@ -204,9 +206,19 @@ class Hub:
         """Error entries received from `at` on."""
         return self._logs.errors_since(at)
 
+    def _take_reply(self, reply: Reply) -> None:
+        if reply.in_turn:
+            self._in_turn.add(reply)
+        else:
+            self._replies.setdefault(reply.target, ReplyLog(reply.target)).add(reply)
+
     def latency(self, now: float) -> tuple[LatencyView, ...]:
         """What the probes say, target by target."""
         return tuple(log.view(now) for log in self._replies.values())
+
+    def by_replica(self, now: float) -> tuple[LatencyView, ...]:
+        """The replicas that are probed in turn."""
+        return self._in_turn.views(now)
 
     def series(self) -> Mapping[SeriesKey, SeriesView]:
         """All series; unchanged ones are the same objects as before."""

@@ -57,7 +57,7 @@ class ReplyLog:
         self._newest.append(reply)
         self._replies = None
         if reply.ok or reply.error is ErrorKind.TIMEOUT:
-            self._trace.add(reply.at, reply.total_ms)
+            self._trace.add(reply.at, reply.own_ms)
         self._last = reply
         if not reply.ok:
             self._last_error = reply

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from infdiag_tui.hub.quantiles import interpolated, quantile
-from infdiag_tui.hub.reply_table import FRESH, KINDS, OK, OVERRUN, PHASES, REUSED, TIMEOUT, UNKNOWN_REUSE, Columns
+from infdiag_tui.hub.reply_table import FRESH, KINDS, OK, PHASES, REUSED, TIMEOUT, UNKNOWN_REUSE, UNSENT, Columns
 from infdiag_tui.hub.sorted_sample import SortedSample
 from infdiag_tui.model import LatencyWindow, Phases, Quantile
 
@@ -51,13 +51,13 @@ class ReplySamples:
         """The window of these samples. `kinds` counts its replies by kind (`OK` or an index into `KINDS`)."""
         requests = sum(kinds.values())
         answered = kinds.get(OK, 0)
-        sent = requests - kinds.get(OVERRUN, 0)
+        sent = requests - sum(kinds.get(kind, 0) for kind in UNSENT)
         # In the order of ErrorKind, which is the order of a request's life.
         errors = tuple((kind, kinds[number]) for number, kind in enumerate(KINDS) if kinds.get(number))
         failed = sent - answered
         p50, p95, p99 = (self._quantile(q) if answered else None for q in (0.50, 0.95, 0.99))
         total = self._ordered["total"]
-        lateness = self._ordered["lateness"]
+        lateness, tunnel = self._ordered["lateness"], self._ordered["tunnel_ms"]
         return LatencyWindow(
             window_s=window_s,
             requests=requests,
@@ -77,6 +77,7 @@ class ReplySamples:
             first_token_p50=self._first_token(0.50),
             first_token_p99=self._first_token(0.99),
             lateness_p99_ms=interpolated(lateness, 0.99) if len(lateness) else None,
+            tunnel_p99_ms=interpolated(tunnel, 0.99) if len(tunnel) else None,
         )
 
     def _quantile(self, q: float) -> Quantile | None:

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from infdiag_tui.model import ErrorKind, Reply
+from infdiag_tui.model import NOT_SENT, ErrorKind, Reply
 
 KINDS: tuple[ErrorKind, ...] = tuple(ErrorKind)
 OK = -1
 """The kind of a reply without an error; others are indices into `KINDS`."""
 TIMEOUT = KINDS.index(ErrorKind.TIMEOUT)
-OVERRUN = KINDS.index(ErrorKind.OVERRUN)
-PHASES: tuple[str, ...] = ("dns_ms", "connect_ms", "tls_ms", "send_ms", "wait_ms", "receive_ms")
+UNSENT = tuple(KINDS.index(kind) for kind in NOT_SENT)
+PHASES: tuple[str, ...] = ("tunnel_ms", "dns_ms", "connect_ms", "tls_ms", "send_ms", "wait_ms", "receive_ms")
 UNKNOWN_REUSE, FRESH, REUSED = -1, 0, 1
 
 _ROW = np.dtype(

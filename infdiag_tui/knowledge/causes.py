@@ -20,8 +20,8 @@ THRESHOLD = "{threshold}"
 """Stands in an alert's expression for the measured limit."""
 
 
-WELL = ":ok"
-"""Ending of a condition that holds when that evidence was measured and neither warns nor fails."""
+WELL, FAILS = ":ok", ":fail"
+"""Endings of conditions: that evidence was measured and neither warns nor fails; it fails, and does not only warn."""
 
 
 class Entry(BaseModel):
@@ -45,9 +45,9 @@ class Rule(Entry):
 
     `weight` is in log-odds (natural logarithm) and positive, on whichever side the rule stands; a warning counts half
     unless the rule asks for one. `with` are conditions that must all hold as well: an evidence id that warns or fails,
-    one that was measured and does not (`ID:ok`), an impact, or `signature:CAUSE`; alternatives are separated by `|`.
-    `without` are evidence ids that must not warn or fail. `decisive`: only this cause explains it (or, among what
-    refutes, this cause cannot have it).
+    one that was measured and does not (`ID:ok`), one that fails (`ID:fail`), an impact, or `signature:CAUSE`;
+    alternatives are separated by `|`. `without` are conditions that must not hold: evidence ids, as they are or with
+    such an ending. `decisive`: only this cause explains it (or, among what refutes, this cause cannot have it).
     """
 
     evidence: str
@@ -198,14 +198,18 @@ def _rule(rule: Rule, found: Mapping[str, Cause]) -> Iterator[tuple[str, str]]:
     kinds, groups = evidence_kinds(), impacts()
     if rule.evidence not in kinds:
         yield "evidence", f"{rule.evidence!r} is no evidence"
-    yield from (("without", f"{one!r} is no evidence") for one in rule.without if one not in kinds)
+    yield from (("without", f"{one!r} is no evidence") for one in rule.without if _plain(one) not in kinds)
     for condition in rule.with_:
         for one in condition.split("|"):
             if one.startswith(SIGNATURE):
                 if one.removeprefix(SIGNATURE) not in found:
                     yield "with", f"{one!r} names no cause"
-            elif one not in groups and one.removesuffix(WELL) not in kinds:
+            elif one not in groups and _plain(one) not in kinds:
                 yield "with", f"{one!r} is no evidence"
+
+
+def _plain(condition: str) -> str:
+    return condition.removesuffix(WELL).removesuffix(FAILS)
 
 
 def _alert(cause: Cause) -> Iterator[str]:

@@ -21,7 +21,7 @@ from infdiag_tui.model.diagnosis import Argument, Diagnosis, Hypothesis, Hypothe
 from infdiag_tui.model.evidence import Evidence, Verdict
 from infdiag_tui.model.guidance import CommandBeside, CompanionOffer, CompanionRun, GuidanceView
 from infdiag_tui.model.health import PROBLEM_STATES, SourceHealth, SourceState
-from infdiag_tui.model.latency import ErrorKind, LatencyView, LatencyWindow, Phases, Quantile, Reply
+from infdiag_tui.model.latency import NOT_SENT, ErrorKind, LatencyView, LatencyWindow, Phases, Quantile, Reply
 from infdiag_tui.model.machine import ClockReason, GpuDevice, GpuProcess, HostState, ProcessState
 from infdiag_tui.model.observations import (
     BACKLOG_S,
@@ -40,6 +40,7 @@ from infdiag_tui.model.snapshot import DraftView, IncidentInfo, LogView, Snapsho
 
 __all__ = [
     "BACKLOG_S",
+    "NOT_SENT",
     "PROBLEM_STATES",
     "Argument",
     "Axis",

@@ -140,7 +140,7 @@ class OfferedCheck:
 
     `impact` is the most that it may do, `configured_impact` what it does with the config's values.
 
-    `first`: the incident's symptom asks for it.
+    `first`: the incident's symptom asks for it. `asked_for`: only an operator starts it.
     """
 
     name: str
@@ -150,5 +150,6 @@ class OfferedCheck:
     step: int
     configured_impact: Impact = Impact.READ_ONLY
     first: bool = False
+    asked_for: bool = False
     missing: str = ""
     fields: tuple[FormField, ...] = ()

@@ -36,7 +36,8 @@ class CompanionOffer:
     """A tool that is there and serves the hypothesis at hand, with the exact shell line for this target.
 
     `where` says where it runs, empty for what is no command; `note` is what to know before running it, `impact` what
-    it may do, `interactive` that it takes over the terminal. `beside` is the same command for this program's own way
+    it may do, `interactive` that it takes over the terminal. `argv` are the line's words for running it without a
+    shell, those of several commands for a pipeline. `beside` is the same command for this program's own way
     to the model, where the line needs a client of the cluster or of SSH.
     """
 
@@ -47,6 +48,7 @@ class CompanionOffer:
     note: str = ""
     impact: Impact = Impact.READ_ONLY
     interactive: bool = False
+    argv: tuple[tuple[str, ...], ...] = ()
     beside: CommandBeside | None = None
 
 

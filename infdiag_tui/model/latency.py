@@ -21,6 +21,12 @@ class ErrorKind(StrEnum):
     """The reply was no JSON, or lacked what its protocol promises."""
     OVERRUN = "overrun"
     """Not sent: as many requests as allowed were still waiting for the server, or infdiag itself had been held up."""
+    TUNNEL = "tunnel"
+    """Not sent: the way to the server (the API server, an SSH host) failed, which says nothing about the server."""
+
+
+NOT_SENT = frozenset({ErrorKind.OVERRUN, ErrorKind.TUNNEL})
+"""Requests that never reached the model server, so that nobody's request failed by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +35,14 @@ class Phases:
 
     DNS, connect and TLS are None on a reused connection (and TLS on plain HTTP): they did not take place.
     `send` is writing the request, `wait` from its last byte to the first of the reply, `receive` the rest of the reply.
+
+    `tunnel` is what a way to the server that is not the direct one adds: one round trip through it, as measured beside
+    the requests, which is left out of `wait`, and on a fresh connection the opening of the way, which then stands in
+    for `dns` and `connect` (and for `tls` where that is the way's own). None without such a way, or while its round
+    trip is not known.
     """
 
+    tunnel_ms: float | None = None
     dns_ms: float | None = None
     connect_ms: float | None = None
     tls_ms: float | None = None
@@ -64,11 +76,20 @@ class Reply:
     """Who answered, where the reply names it."""
     has_nan: bool | None = None
     """True when a number is missing where one belongs (NaN, infinity, null); None when it holds no numbers."""
+    through: str = ""
+    """What it went through (`the API server's proxy`), empty for the direct way."""
+    in_turn: bool = False
+    """Sent to `replica` (a pod's key) alone, to compare it with its equals; none of the service's own requests."""
 
     @property
     def ok(self) -> bool:
         """True for a usable answer."""
         return self.error is None
+
+    @property
+    def own_ms(self) -> float:
+        """The total without what a tunnel added to it: what a client beside the server would have waited."""
+        return max(0.0, self.total_ms - (self.phases.tunnel_ms or 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +119,10 @@ class LatencyWindow:
     """Replies of one target within a window (`window_s` None: since start).
 
     Quantiles are over answered and timed-out requests, a timeout counting as at least its limit; other failures are in
-    `errors` by kind and in `error_rate`, not in the quantiles. The rates are shares of the requests that were sent: an
-    overrun is counted in `requests` and `errors`, but nobody's request failed by it. Without any answer the quantiles
-    are None. `jitter` is p99 / p50.
+    `errors` by kind and in `error_rate`, not in the quantiles. The rates are shares of the requests that were sent:
+    what never reached the server (`NOT_SENT`) is counted in `requests` and `errors`, but nobody's request failed by
+    it. Without any answer the quantiles are None. `jitter` is p99 / p50. `tunnel_p99_ms` is of the tunnel's own share
+    in each request (`Phases.tunnel_ms`).
     """
 
     window_s: float | None
@@ -121,6 +143,12 @@ class LatencyWindow:
     first_token_p50: Quantile | None = None
     first_token_p99: Quantile | None = None
     lateness_p99_ms: float | None = None
+    tunnel_p99_ms: float | None = None
+
+    @property
+    def unsent(self) -> int:
+        """How many requests never reached the server."""
+        return sum(count for kind, count in self.errors if kind in NOT_SENT)
 
     @property
     def timed(self) -> int:
@@ -141,4 +169,9 @@ class LatencyView:
     replies: tuple[Reply, ...] = ()
     """The newest replies themselves, in order of completion."""
     trace: SeriesView = field(default_factory=SeriesView)
-    """All answers and timeouts since start, as geometric means of milliseconds over spans of equal length."""
+    """All answers and timeouts since start (`Reply.own_ms`), as geometric means over spans of equal length."""
+
+    @property
+    def through(self) -> str:
+        """What the newest request went through, empty for the direct way."""
+        return self.last.through if self.last is not None else ""

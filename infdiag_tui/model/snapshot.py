@@ -95,6 +95,8 @@ class Snapshot:
     """By `Pod.key`."""
     events: tuple[ClusterEvent, ...] = ()
     latency: tuple[LatencyView, ...] = ()
+    by_replica: tuple[LatencyView, ...] = ()
+    """The replicas that are probed in turn, by name; each view's target is the pod's key."""
     logs: LogView = LogView()
     signatures: tuple[SignatureSeen, ...] = ()
     """Known lines that were seen in logs and events, the most recent first."""

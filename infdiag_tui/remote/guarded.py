@@ -69,17 +69,24 @@ class GuardedRemote:
         self.place = carrier.place
         self.where = f"{'in' if self.kind == 'container' else 'on'} {self.place}"
 
-    async def run(self, command: tuple[str, ...], *, timeout_s: float, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
-        """As `Remote.run`."""
+    async def run(
+        self,
+        command: tuple[str, ...],
+        *,
+        timeout_s: float,
+        stdin: bytes = b"",
+        hear: Callable[[str, bytes], None] | None = None,
+    ) -> tuple[int, bytes, bytes]:
+        """As `Remote.run`; `hear` is given both outputs (name, piece) as they come, and may raise `TooMuchError`."""
         if command != self._logged:
             self._logged = command
             log.info("running %s: %s", self.where, one_line(clean(shlex.join(command))))
         if self._has_shell:
-            ended = await self._attempt(command, timeout_s, stdin, secrets.token_hex(8))
+            ended = await self._attempt(command, timeout_s, stdin, secrets.token_hex(8), hear)
             if ended is not None:
                 return ended
             self._has_shell = False
-        ended = await self._attempt(command, timeout_s, stdin, "")
+        ended = await self._attempt(command, timeout_s, stdin, "", hear)
         assert ended is not None
         return ended
 
@@ -90,10 +97,15 @@ class GuardedRemote:
         await self._carrier.aclose()
 
     async def _attempt(
-        self, command: tuple[str, ...], timeout_s: float, stdin: bytes, token: str
+        self,
+        command: tuple[str, ...],
+        timeout_s: float,
+        stdin: bytes,
+        token: str,
+        hear: Callable[[str, bytes], None] | None,
     ) -> tuple[int, bytes, bytes] | None:
         """One run, under a token if given; None: there is no shell to start it with."""
-        output = Output(scripts.begins(token) if token else b"", self._stdout_bytes)
+        output = Output(scripts.begins(token) if token else b"", self._stdout_bytes, hear)
         words = scripts.start(command, token) if token else command
         program = one_line(clean(command[0]), 60)
         try:

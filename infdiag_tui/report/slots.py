@@ -9,7 +9,17 @@ from infdiag_tui.findings.currency import stream_of
 from infdiag_tui.findings.pods import USAGE_FRESH_S
 from infdiag_tui.knowledge import SYMPTOMS
 from infdiag_tui.knowledge.causes import Cause, causes
-from infdiag_tui.model import ErrorKind, Evidence, GpuDevice, LatencyWindow, PodUsage, Quantile, Snapshot, Verdict
+from infdiag_tui.model import (
+    NOT_SENT,
+    ErrorKind,
+    Evidence,
+    GpuDevice,
+    LatencyWindow,
+    PodUsage,
+    Quantile,
+    Snapshot,
+    Verdict,
+)
 from infdiag_tui.report.conclusions import checklist, hypothesis_rows, inert, root_cause
 from infdiag_tui.report.footnotes import NOTED, notes_of
 
@@ -174,11 +184,11 @@ def _requests(snapshot: Snapshot) -> str:
         whole: LatencyWindow | None = next((one for one in view.windows if one.window_s is None), None)
         if whole is None or not whole.requests:
             continue
-        unsent = dict(whole.errors).get(ErrorKind.OVERRUN, 0)
+        unsent = whole.unsent
         sent = whole.requests - unsent
-        kinds = ", ".join(f"{count} {kind}" for kind, count in whole.errors if kind is not ErrorKind.OVERRUN)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in whole.errors if kind not in NOT_SENT)
         text = f"{sent} probe requests, {sent - whole.answered} failed" + (f" ({kinds})" if kinds else "")
-        parts.append(text + (f", {unsent} more not sent in time" if unsent else ""))
+        parts.append(text + (f", {unsent} more never sent" if unsent else ""))
     return _joined(parts) or NOT_MEASURED
 
 

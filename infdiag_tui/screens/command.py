@@ -25,7 +25,7 @@ _LOOK_EVERY_S = 0.25
 
 
 class CommandScreen(ModalScreen[None]):
-    """Has the engine run a command that the operator agreed to; Esc stops and closes it, `p` pins it to the report.
+    """Has the engine run a command that the operator agreed to; Esc stops it, then closes, `p` pins it.
 
     Args:
         offer: the companion.
@@ -35,7 +35,7 @@ class CommandScreen(ModalScreen[None]):
 
     CSS_PATH = "guidance.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "dismiss", "Close", show=False),
+        Binding("escape,q", "leave", "Stop or close", show=False),
         Binding("p", "pin", "Pin", show=False),
     ]
 
@@ -55,7 +55,7 @@ class CommandScreen(ModalScreen[None]):
         self.set_class(self._ascii_only, "-ascii")
         with Vertical(id="guidance-box") as box:
             box.border_title = Content(flat(self._offer.tool))
-            box.border_subtitle = "p pins it to the report, esc stops and closes"
+            box.border_subtitle = "esc stops it"
             yield Static(Content(flat(self._offer.command)), classes="guidance-command")
             yield self._state
             with VerticalScroll(id="guidance-text") as scroll:
@@ -73,13 +73,20 @@ class CommandScreen(ModalScreen[None]):
         """Nothing of it goes on unseen."""
         self._engine.stop_companion(self._number)
 
+    def action_leave(self) -> None:
+        """Stops the command, so that what it said can be read; one that has ended is left."""
+        if self._run.ending or not self._run.id:
+            self.dismiss()
+        else:
+            self._engine.stop_companion(self._number)
+
     def action_pin(self) -> None:
         """Adds the command, how it ended and the beginning of what it said to the report's timeline."""
         if not self._run.ending:
             self.notify("It still runs; pin it when it has ended.", markup=False)
             return
         said = one_line(self._run.text, PINNED_CHARACTERS) or "no output"
-        self._engine.add_note(f"{self._offer.command}: {self._run.ending}: {said}")
+        self._engine.add_note(f"{self._offer.command} ({self._offer.where}): {self._run.ending}: {said}")
         self.notify("Pinned to the report.", markup=False)
 
     def _look(self) -> None:
@@ -89,5 +96,8 @@ class CommandScreen(ModalScreen[None]):
             if run.text != self._run.text:
                 self._output.update(Content(run.text[-SHOWN_CHARACTERS:]))
             self._run = run
+            if run.ending:
+                self.query_one("#guidance-box", Vertical).border_subtitle = "p pins it to the report, esc closes"
         state = self._run.ending or f"running {self._offer.where} for {units.duration(time.monotonic() - self._began)}"
-        self._state.update(Content(flat(state)))
+        cut = f"; the last {SHOWN_CHARACTERS:,} characters are shown" if len(self._run.text) > SHOWN_CHARACTERS else ""
+        self._state.update(Content(flat(state + cut)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult, SuspendNotSupported
@@ -14,9 +13,11 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Markdown, Static
 
+from infdiag_tui.companions.running import TIME_LIMIT_S
 from infdiag_tui.model import CompanionOffer, GuidanceView, Impact
 from infdiag_tui.screens.check_consent import ConsentScreen
 from infdiag_tui.screens.command import CommandScreen
+from infdiag_tui.screens.hand_over import hand_over
 from infdiag_tui.screens.port import EnginePort
 from widgets.ink import flat
 
@@ -28,6 +29,30 @@ _IMPACT_WORDS = {
     Impact.LOAD: "puts load on what it runs on",
     Impact.EXEC: "may be felt by what runs there",
 }
+
+
+class _Commands(Vertical):
+    """The commands with their numbers; what is new takes their place, and the page stays where it is scrolled to."""
+
+    def __init__(self, view: GuidanceView) -> None:
+        super().__init__(id="guidance-commands")
+        self._view = view
+
+    def show(self, view: GuidanceView) -> None:
+        """Draws what is known now."""
+        self._view = view
+        self.refresh(recompose=True)
+
+    def compose(self) -> ComposeResult:
+        """A line on what it is for and where, the command, what to know before."""
+        for number, offer in enumerate(self._view.offers[:_MOST], 1):
+            where = f" ({flat(offer.where)})" if offer.where else ""
+            yield Static(Content(f"{number}  {flat(offer.tool)}{where}: {flat(offer.purpose)}"))
+            yield Static(Content(f"   {flat(offer.command)}"), classes="guidance-command")
+            if offer.note:
+                yield Static(Content(f"   {flat(offer.note)}"), classes="guidance-dim")
+        if self._view.beside:
+            yield Static(Content(flat(self._view.beside)), classes="guidance-dim")
 
 
 class GuidanceScreen(ModalScreen[None]):
@@ -56,6 +81,7 @@ class GuidanceScreen(ModalScreen[None]):
         self._engine = engine
         self._ascii_only = ascii_only
         self._runs = False
+        self._commands = _Commands(view)
 
     def compose(self) -> ComposeResult:
         """The commands that are at hand first, then the page."""
@@ -65,18 +91,8 @@ class GuidanceScreen(ModalScreen[None]):
             box.border_subtitle = self._keys()
             with VerticalScroll(id="guidance-text") as scroll:
                 scroll.can_focus = True
-                yield Vertical(*self._commands(), id="guidance-commands")
+                yield self._commands
                 yield Markdown(self._view.text, open_links=False)
-
-    def _commands(self) -> Iterator[Static]:
-        for number, offer in enumerate(self._view.offers[:_MOST], 1):
-            where = f" ({flat(offer.where)})" if offer.where else ""
-            yield Static(Content(f"{number}  {flat(offer.tool)}{where}: {flat(offer.purpose)}"))
-            yield Static(Content(f"   {flat(offer.command)}"), classes="guidance-command")
-            if offer.note:
-                yield Static(Content(f"   {flat(offer.note)}"), classes="guidance-dim")
-        if self._view.beside:
-            yield Static(Content(flat(self._view.beside)), classes="guidance-dim")
 
     def on_mount(self) -> None:
         """Arrow keys scroll at once."""
@@ -121,16 +137,16 @@ class GuidanceScreen(ModalScreen[None]):
             elif agreed:
                 self.app.push_screen(CommandScreen(offer, self._engine, ascii_only=self._ascii_only))
 
-        terminal = " It takes over the terminal until it ends." if offer.interactive else ""
+        how = "It takes over the terminal until it ends." if offer.interactive else f"For {TIME_LIMIT_S:.0f} s at most."
         exact = shlex.join(offer.beside.argv) if offer.beside is not None else offer.command
-        about = f"It runs {offer.where} and {_IMPACT_WORDS[offer.impact]}.{terminal}"
+        about = f"It runs {offer.where} and {_IMPACT_WORDS[offer.impact]}. {how}"
         self._consent(f"Run {offer.tool}?", exact, about, decided)
 
     def _hand_over(self, offer: CompanionOffer) -> None:
         """Gives the terminal to a program with a screen of its own; collecting goes on in the engine's thread."""
         try:
             with self.app.suspend():
-                code = subprocess.run(("/bin/sh", "-c", offer.command), check=False).returncode  # noqa: S603  # agreed to
+                code = hand_over(offer.argv)
         except SuspendNotSupported:
             self.notify("This terminal cannot be handed over; copy the command instead.", markup=False)
         except OSError as error:
@@ -146,15 +162,12 @@ class GuidanceScreen(ModalScreen[None]):
         beside = "b tools beside the model"
         return f"{digits}, {beside}, esc closes" if self._view.offers else f"{beside}, esc closes"
 
-    async def _follow(self) -> None:
+    def _follow(self) -> None:
         """Shows what has been found since; the page itself stays as it was opened."""
         snapshot = self._engine.snapshot()
         view = snapshot.guidance if snapshot is not None else None
         if view is None or view.name != self._view.name or view == self._view or not self.is_current:
             return
         self._view = view
-        commands = self.query_one("#guidance-commands", Vertical)
-        with self.app.batch_update():  # in one go, and the page stays where it is scrolled to
-            await commands.remove_children()
-            await commands.mount(*self._commands())
+        self._commands.show(view)
         self.query_one("#guidance-box", Vertical).border_subtitle = self._keys()

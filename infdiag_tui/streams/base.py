@@ -12,6 +12,7 @@ from infdiag_tui.model import Observation, Pod, SourceState
 
 if TYPE_CHECKING:
     from infdiag_tui.streams.kube.client import KubeClient
+    from infdiag_tui.streams.reach.base import Reach
 
 
 class SourceError(Exception):
@@ -133,6 +134,7 @@ class StreamContext:
     `roster` is the model's pods and `cluster` the connection to where they are; the cluster's builder puts them there
     for those that are built after it, None without a cluster. `beside` is None without a way beside the model.
     `servers_tell` says whether the servers' own metrics are read at present, None where nobody reads them.
+    `reach` is the way to the model server that its streams share (`reach_for` makes it), None for the direct one.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -141,3 +143,4 @@ class StreamContext:
     cluster: KubeClient | None = None
     beside: Beside | None = None
     servers_tell: Callable[[], bool] | None = None
+    reach: Reach | None = None

@@ -20,7 +20,7 @@ def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
     settings = config.kubernetes
     if settings is None:
         return []
-    client = KubeClient(settings, context.clock, context.user_agent)
+    client = context.cluster or KubeClient(settings, context.clock, context.user_agent)
     table = PodTable(context.clock)
     context.roster, context.cluster = table, client
     streams: list[Stream] = [PodsStream(client, settings, context.clock, table)]

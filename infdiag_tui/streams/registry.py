@@ -15,7 +15,18 @@ log = logging.getLogger(__name__)
 
 Builder = Callable[[ModelConfig, StreamContext], Sequence[Stream]]
 
-BUILT_IN = ("latency", "logs", "loki_logs", "cluster", "server_metrics", "server_prometheus", "gpu", "process", "host")
+BUILT_IN = (
+    "latency",
+    "logs",
+    "loki_logs",
+    "cluster",
+    "latency_replicas",
+    "server_metrics",
+    "server_prometheus",
+    "gpu",
+    "process",
+    "host",
+)
 """Modules of this package with a `build` function, most urgent for an operator first; a roster before who needs it."""
 
 ENTRY_POINTS = "infdiag.streams"

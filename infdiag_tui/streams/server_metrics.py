@@ -12,6 +12,8 @@ from infdiag_tui.servers.adapters import configured
 from infdiag_tui.servers.places import origin_of, replica_base, served_model, stated_metrics
 from infdiag_tui.servers.reading import Reading, connections_share, figures, together
 from infdiag_tui.streams.base import Roster, Stream, StreamContext
+from infdiag_tui.streams.reach.base import Reach
+from infdiag_tui.streams.reach.open import reach_for
 from infdiag_tui.streams.server_pages import PageReader
 from infdiag_tui.streams.server_watch import Place, Watched
 from infdiag_tui.streams.troubles import Trouble, changes
@@ -44,7 +46,7 @@ def build(config: ModelConfig, context: StreamContext) -> Sequence[Stream]:
     settings = config.metrics
     if not settings.enabled or not (settings.urls or config.endpoint or context.roster):
         return []
-    stream = ServerMetricsStream(config.endpoint, settings, context)
+    stream = ServerMetricsStream(config.endpoint, settings, context, reach_for(config, context))
     context.servers_tell = lambda: stream.telling
     return [stream]
 
@@ -58,7 +60,11 @@ class ServerMetricsStream:
 
     name = NAME
 
-    def __init__(self, endpoint: Endpoint | None, settings: Metrics, context: StreamContext) -> None:
+    def __init__(
+        self, endpoint: Endpoint | None, settings: Metrics, context: StreamContext, reach: Reach | None = None
+    ) -> None:
+        self._reach = reach
+        self._by_name = reach is not None and reach.via.in_cluster
         self.stale_after_s = max(20.0, 4 * settings.interval_s)
         self._endpoint = endpoint
         self._settings = settings
@@ -88,7 +94,7 @@ class ServerMetricsStream:
         """
         told: dict[str, Trouble] = {}
         said: tuple[SourceState, str] | None = None
-        async with PageReader(self._endpoint, self._settings, self._clock, self._user_agent) as reader:
+        async with PageReader(self._endpoint, self._settings, self._clock, self._user_agent, self._reach) as reader:
             while True:
                 began = self._clock.monotonic()
                 places = self._places()
@@ -135,10 +141,10 @@ class ServerMetricsStream:
         return [place for pod in ready[:MAX_REPLICAS] if (place := self._pod_place(pod)) is not None]
 
     def _pod_place(self, pod: Pod) -> Place | None:
-        stated = stated_metrics(pod)
+        stated = stated_metrics(pod, by_name=self._by_name)
         if stated is not None:
             return Place(pod.key, stated=(stated,))
-        base = replica_base(pod, self._endpoint.url if self._endpoint else "")
+        base = replica_base(pod, self._endpoint.url if self._endpoint else "", by_name=self._by_name)
         return None if base is None else Place(pod.key, base)
 
     def _reachable(self, pods: list[Place]) -> list[Place]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +15,7 @@ from infdiag_tui.config.request import proxy_for
 from infdiag_tui.servers.metrics_text import MetricsPage, parse_metrics
 from infdiag_tui.servers.v2_stats import stats_page
 from infdiag_tui.streams.base import SourceError
+from infdiag_tui.streams.reach.base import Reach, going, leads_to
 from infdiag_tui.streams.threads import SoleThread, StuckCallError
 from infdiag_tui.text import clean, one_line
 
@@ -25,6 +28,7 @@ PARSE_TIMEOUT_S = 10.0
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 AT_ONCE = 16
 _MAX_REDIRECTS = 2
+_KEEPALIVE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class _Way:
     """How servers are reached: the endpoint's own headers, TLS and proxy, where there is one."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
-    tls: object = True
+    tls: ssl.SSLContext | None = None
     host: str = ""
 
 
@@ -65,7 +69,17 @@ class PageReader:
         SourceError: the endpoint's files (a certificate authority) cannot be used.
     """
 
-    def __init__(self, endpoint: Endpoint | None, settings: Metrics, clock: Clock, user_agent: str) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint | None,
+        settings: Metrics,
+        clock: Clock,
+        user_agent: str,
+        reach: Reach | None = None,
+    ) -> None:
+        """`reach` is the way to the endpoint and the pods, None for the direct one."""
+        self._reach = reach
+        self._stack = AsyncExitStack()
         self._endpoint = endpoint
         self._settings = settings
         self._clock = clock
@@ -73,6 +87,7 @@ class PageReader:
         self._thread = SoleThread("server metrics", clock.monotonic)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._clients: dict[str | None, httpx.AsyncClient] = {}
+        """By the proxy on the way; those through `reach` apart."""
         self._way = _Way()
 
     async def __aenter__(self) -> Self:
@@ -83,6 +98,7 @@ class PageReader:
                 f"reading the endpoint's files has not ended for {stuck.waited_s:.0f} s",
                 remedy="is endpoint.ca_file on a dead mount?",
             ) from stuck
+        await self._stack.enter_async_context(going(self._reach))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -90,6 +106,7 @@ class PageReader:
         self._thread.close()
         for client in clients:
             await client.aclose()
+        await self._stack.aclose()
 
     async def fetch_all(self, urls: Mapping[str, bool]) -> list[Page | Miss]:
         """The pages at these URLs, in their order; a URL's value says whether it is the model's own (endpoint, pod)."""
@@ -105,6 +122,8 @@ class PageReader:
                 status, body = await self._get(url, own=own)
         except (TimeoutError, httpx.TimeoutException):
             return Miss(url, f"does not answer within {TIMEOUT_S:g} s", answered=False)
+        except SourceError as error:
+            return Miss(url, error.reason, answered=False)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             detail = one_line(clean(str(error)), 160) or type(error).__name__
             return Miss(url, f"cannot be reached: {detail}", answered=False)
@@ -147,14 +166,19 @@ class PageReader:
     def _client(self, url: httpx.URL) -> httpx.AsyncClient:
         import httpx
 
-        proxy = proxy_for(str(url))
+        reach = self._reach if leads_to(self._reach, url.host) else None
+        proxy = proxy_for(str(url)) if reach is None else reach.name
         if proxy not in self._clients:
+            transport = None
+            if reach is not None:
+                transport = reach.transport(self._way.tls, connections=2 * AT_ONCE, keepalive_s=_KEEPALIVE_S)
             self._clients[proxy] = httpx.AsyncClient(
+                transport=transport,
                 headers={"user-agent": self._user_agent, "accept": "text/plain, application/json;q=0.5, */*;q=0.1"},
                 timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
                 limits=httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=2 * AT_ONCE),
-                verify=self._way.tls,  # type: ignore[arg-type]
-                proxy=proxy,
+                verify=self._way.tls or True,
+                proxy=proxy if reach is None else None,
                 trust_env=False,
             )
         return self._clients[proxy]

@@ -19,6 +19,7 @@ from infdiag_tui.config import ModelConfig
 from infdiag_tui.knowledge.causes import causes
 from infdiag_tui.model import (
     Argument,
+    CommandBeside,
     Container,
     Evidence,
     Hypothesis,
@@ -128,7 +129,8 @@ def test_a_tool_beside_the_model_is_reached_by_kubectl() -> None:
     assert commands(made, "py-spy") == [f"{lead} scorer-6d8f-a --container=server -- py-spy dump --pid 1"]
     assert {one.place for one in made} == {Place.BESIDE}
     assert {one.impact for one in made} == {Impact.EXEC}
-    assert made[1].argv == (("py-spy", "dump", "--pid", "1"),)
+    where = "in container server of pod scorer-6d8f-a (namespace ml)"
+    assert made[1].beside == CommandBeside(("py-spy", "dump", "--pid", "1"), where, "ml", "scorer-6d8f-a", "server")
 
 
 def test_reading_beside_the_model_is_an_exec_and_here_it_is_none() -> None:
@@ -145,6 +147,7 @@ def test_a_host_over_ssh_is_reached_by_ssh() -> None:
         "ssh -p 2222 -l ops -- gpu-7 'nvidia-smi dmon -s um -c 10'",
         "ssh -p 2222 -l ops -- gpu-7 'ss -s'",
     ], "py-spy needs a process that nobody named"
+    assert made[1].beside == CommandBeside(("ss", "-s"), "on host gpu-7 (SSH)")
 
 
 def test_what_is_not_known_is_not_offered() -> None:
@@ -244,10 +247,9 @@ def test_a_real_shell_takes_hostile_names_for_what_they_are(name: str, tmp_path:
         assert done.returncode == 0
         words = (tmp_path / "out").read_text().split("\0")[:-1]
         assert ["kubectl", *words] == shlex.split(offer.command)
-        if offer.place is Place.HOST:
-            assert ("kubectl", *words) == offer.argv[0]
-        else:
-            assert tuple(words[-len(offer.argv[0]) :]) == offer.argv[0]
+        assert offer.argv == (("kubectl", *words),)
+        if offer.beside is not None:
+            assert tuple(words[-len(offer.beside.argv) :]) == offer.beside.argv
         assert any(name in word for word in words)
     assert not (tmp_path / "pwned").exists()
 

@@ -1,4 +1,4 @@
-"""A companion's command line: real processes, bounded in time and output, gone when it is over."""
+"""A companion's commands: real processes without a shell, bounded in time and output, gone when it is over."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 from pathlib import Path
 
 import psutil
+import pytest
 
-from infdiag_tui.companions.running import run_line
+from infdiag_tui.companions.running import run_here
+from infdiag_tui.remote.output import TooMuchError
 from tests.support import eventually
 
 
@@ -20,55 +22,77 @@ def left(marker: str) -> list[psutil.Process]:
     ]
 
 
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def sh(script: str) -> tuple[str, ...]:
+    return ("sh", "-c", script)
+
+
+async def said(*commands: tuple[str, ...]) -> tuple[int, str]:
+    heard: list[bytes] = []
+    code = await run_here(commands, heard.append)
+    return code, b"".join(heard).decode()
+
+
 async def test_both_outputs_and_the_exit_code() -> None:
-    ran = await run_line("printf 'one\\n'; printf 'two\\n' >&2; exit 3")
-    assert (ran.text, ran.code, ran.cut, ran.late) == ("one\ntwo\n", 3, False, False)
+    assert await said(sh("printf 'one\\n'; printf 'two\\n' >&2; exit 3")) == (3, "one\ntwo\n")
+    assert await said(sh("kill -TERM $$")) == (-15, "")
 
 
-async def test_what_it_says_is_told_while_it_runs(tmp_path: Path) -> None:
-    heard: list[str] = []
-    go_on = tmp_path / "go on"
-    task = asyncio.create_task(run_line(f"echo one; until [ -e '{go_on}' ]; do sleep 0.05; done", heard.append))
-    await eventually(lambda: heard == ["one\n"])
-    go_on.touch()
-    assert (await task).text == "one\n"
+async def test_words_are_no_shells_to_read() -> None:
+    code, text = await said(("printf", "%s\n", "$HOME", "a;b", "*", "`id`", "a b"))
+    assert (code, text.splitlines()) == (0, ["$HOME", "a;b", "*", "`id`", "a b"])
+
+
+async def test_a_pipeline_reads_on_and_leaves_no_descriptor_open() -> None:
+    before = descriptors()
+    code, text = await said(sh("echo b; echo a; echo odd >&2; exit 9"), ("sort",), sh("cat; exit 4"))
+    assert code == 4, "the last one's, as a shell has it"
+    assert sorted(text.splitlines()) == ["a", "b", "odd"]
+    await eventually(lambda: descriptors() == before)
+
+
+async def test_one_that_goes_on_while_nobody_reads_it_ends_by_itself() -> None:
+    assert await said(("yes", "infdiag-unread"), ("head", "-n", "1")) == (0, "infdiag-unread\n")
+    assert not left("infdiag-unread")
 
 
 async def test_it_has_no_input_and_no_terminal() -> None:
-    ran = await run_line("cat; (: < /dev/tty) 2>&1 || echo no terminal")
-    assert ran.text.endswith("no terminal\n")
-
-
-async def test_what_it_says_is_never_interpreted_and_keeps_no_secret() -> None:
-    ran = await run_line("printf '\\033]52;c;aGk=\\007\\033[2Jpassword=hunter2\\n\\377'")
-    assert "\x1b" not in ran.text
-    assert "hunter2" not in ran.text
+    assert await said(sh("cat; (: < /dev/tty) 2>/dev/null || echo no terminal")) == (0, "no terminal\n")
 
 
 async def test_at_its_time_limit_it_ends_with_its_children() -> None:
-    ran = await run_line("echo begun; sleep 61.25 & sleep 61.25", time_limit_s=0.3)
-    assert (ran.text, ran.code, ran.late) == ("begun\n", None, True)
+    heard: list[bytes] = []
+    with pytest.raises(TimeoutError):
+        await run_here([sh("echo begun; sleep 61.25 & sleep 61.25"), ("cat",)], heard.append, time_limit_s=0.3)
+    assert heard == [b"begun\n"]
     await eventually(lambda: not left("61.25"))
 
 
-async def test_endless_output_is_cut_and_ended() -> None:
-    ran = await run_line("yes infdiag-endless", most_bytes=100_000)
-    assert ran.cut
-    assert ran.code is None
-    assert len(ran.text) <= 100_000
+async def test_who_has_heard_enough_ends_it() -> None:
+    def enough(_: bytes) -> None:
+        raise TooMuchError
+
+    with pytest.raises(TooMuchError):
+        await run_here([("yes", "infdiag-endless")], enough)
     await eventually(lambda: not left("infdiag-endless"))
 
 
 async def test_cancelling_ends_it(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
-    task = asyncio.create_task(run_line(f"touch {begun}; sleep 61.75"))
+    task = asyncio.create_task(run_here([sh(f"touch {begun}; sleep 61.75; :")], lambda _: None))
     await eventually(begun.exists)
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await eventually(lambda: not left("61.75"))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not left("61.75")
 
 
-async def test_a_command_that_is_not_there_says_so() -> None:
-    ran = await run_line("no-such-tool-here --help")
-    assert ran.code == 127
-    assert "not found" in ran.text
+async def test_one_that_is_not_there_ends_those_before_it() -> None:
+    before = descriptors()
+    with pytest.raises(FileNotFoundError):
+        await run_here([("sleep", "61.5"), ("no-such-tool-here", "--help")], lambda _: None)
+    assert not left("61.5")
+    await eventually(lambda: descriptors() == before)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infdiag_tui.config import ModelConfig
+from infdiag_tui.config import ModelConfig, Via
 from infdiag_tui.config.load import ConfigError, TargetFlags, apply_flags, find_config, load_config
 
 GOOD = """
@@ -190,3 +190,44 @@ def test_an_error_never_shows_a_secret(tmp_path: Path, text: str) -> None:
         load_config(path)
     assert "models.m.endpoint" in str(caught.value)
     assert "73317331" not in str(caught.value)
+
+
+def test_an_endpoint_in_a_cluster_goes_through_the_proxy_unless_it_says_otherwise(tmp_path: Path) -> None:
+    text = """
+    [models.a.endpoint]
+    url = "k8s://ml/scorer:8000/predict"
+    health_url = "k8s://ml/scorer:8001/ready"
+    [models.b.endpoint]
+    url = "k8s://ml/pod/scorer-0:8000/predict"
+    via = "port-forward"
+    [models.b.metrics]
+    urls = ["k8s://ml/pod/scorer-0:9400/metrics"]
+    """
+    config = load_config(write(tmp_path, text))
+    first, second = config.models["a"].endpoint, config.models["b"].endpoint
+    assert first is not None
+    assert second is not None
+    assert (first.url, first.via) == ("http://scorer.ml.svc:8000/predict", Via.PROXY)
+    assert first.health_url == "http://scorer.ml.svc:8001/ready"
+    assert (second.url, second.via) == ("http://scorer-0.ml.pod:8000/predict", Via.PORT_FORWARD)
+    assert config.models["b"].metrics.urls == ("http://scorer-0.ml.pod:9400/metrics",)
+    typed = apply_flags(config.models["a"], TargetFlags(endpoint="http://model:8000/predict")).endpoint
+    assert typed is not None
+    assert (typed.url, typed.via) == ("http://model:8000/predict", Via.DIRECT)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ('url = "k8s://ml/scorer:http/x"', "models.m.endpoint.url: needs its port as a number"),
+        ('url = "http://10.0.0.3/x"\nvia = "proxy"', 'models.m.endpoint: via = "proxy" reaches services and pods only'),
+        ('url = "k8s://ml/pod/a:80/x"\nvia = "direct"', "models.m.endpoint: a pod has no name outside"),
+        ('url = "http://10.0.0.3/x"\nvia = "ssh"', 'models.m: endpoint.via = "ssh" needs a host to go through'),
+        ('url = "ssh://jump/http://10.0.0.3/x"', "models.m.endpoint.url: names the host to go through"),
+        ('url = "http://10.0.0.3/x"\nvia = "pigeon"', "models.m.endpoint.via"),
+    ],
+)
+def test_a_way_that_does_not_fit_its_address_is_refused(tmp_path: Path, endpoint: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, f"[models.m.endpoint]\n{endpoint}"))
+    assert said in str(caught.value)

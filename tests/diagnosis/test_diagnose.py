@@ -227,3 +227,11 @@ def test_the_incident_began_when_the_series_changed_not_when_it_was_seen() -> No
     ]
     diagnosis = diagnose(found, causes())
     assert (diagnosis.onset_at, diagnosis.onset_source) == (420.0, "latency.change")
+
+
+def test_a_trifling_drift_does_not_explain_a_loss_of_accuracy() -> None:
+    lost = [evidence("labels.change"), evidence("labels.accuracy")]
+    found = diagnose([*lost, evidence("drift.features", "warn")], causes())
+    assert of(found, "concept-drift").status is HypothesisStatus.CONFIRMED
+    found = diagnose([*lost, evidence("drift.features", "fail")], causes())
+    assert of(found, "concept-drift").status is not HypothesisStatus.CONFIRMED

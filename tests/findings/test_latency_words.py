@@ -27,7 +27,7 @@ def test_requests_that_were_never_sent_are_neither_failures_nor_counted_in_the_r
     ]
     assert rate.value == pytest.approx(0.1)
     assert rate.sample_size == 100
-    assert rate.statement == "10 of 100 requests failed (10 http-status); 50 more were not sent in time"
+    assert rate.statement == "10 of 100 requests failed (10 http-status); 50 more were never sent"
 
 
 def test_the_report_counts_requests_as_the_finding_does() -> None:
@@ -35,7 +35,7 @@ def test_the_report_counts_requests_as_the_finding_does() -> None:
     for error in (*[None] * 8, ErrorKind.TIMEOUT, ErrorKind.HTTP_STATUS, *[ErrorKind.OVERRUN] * 5):
         log.add(Reply("t", NOW - 5, NOW - 5, 20.0, error=error))
     values = slot_values(dataclasses.replace(EMPTY, latency=(log.view(NOW),)))
-    sent = "10 probe requests, 2 failed (1 timeout, 1 http-status), 5 more not sent in time"
+    sent = "10 probe requests, 2 failed (1 timeout, 1 http-status), 5 more never sent"
     assert str(values["requests"]).startswith(sent)
     assert "n=9)" in str(values["latency"])
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from infdiag_tui.clock import SystemClock
 from infdiag_tui.companion_runs import CompanionRuns
-from infdiag_tui.companions.running import MOST_BYTES
+from infdiag_tui.companions.output import MOST_BYTES
 from infdiag_tui.config import Config, ModelConfig
 from infdiag_tui.config.load import TargetFlags
 from infdiag_tui.lab import Lab
@@ -23,8 +24,8 @@ HERE = Target("m", "", ModelConfig(), Config())
 
 
 @asynccontextmanager
-async def at_work(target: Target = HERE) -> AsyncIterator[CompanionRuns]:
-    runs = CompanionRuns(target, StreamContext(clock=SystemClock(), user_agent="infdiag-test"))
+async def at_work(target: Target = HERE, **more: float) -> AsyncIterator[CompanionRuns]:
+    runs = CompanionRuns(target, StreamContext(clock=SystemClock(), user_agent="infdiag-test"), **more)
     task = asyncio.create_task(runs.run())
     try:
         yield runs
@@ -44,7 +45,7 @@ def text(runs: CompanionRuns) -> Callable[[], str]:
 
 
 def line(command: str) -> CompanionOffer:
-    return CompanionOffer("sh", "a test", command, "on this machine")
+    return CompanionOffer("sh", "a test", command, "on this machine", argv=(("sh", "-c", command),))
 
 
 async def beside(lab: Lab, *argv: str) -> CompanionOffer:
@@ -90,19 +91,57 @@ async def test_in_the_container_both_outputs_and_the_exit_code_come_back(lab: La
 
 async def test_in_the_container_it_is_ended_there_when_it_is_stopped_or_says_too_much(lab: Lab) -> None:
     async with at_work(resolve_target("", str(lab.config_path), TargetFlags())) as runs:
-        runs.start(1, await beside(lab, "sleep", "62.75"))
-        await eventually(lambda: runs_beside("62.75"))
+        runs.start(1, await beside(lab, "sh", "-c", "echo so far; sleep 62.75; :"))
+        await eventually(lambda: text(runs)() == "so far\n")
+        assert runs_beside("62.75")
         runs.stop(1)
-        assert (await ended(runs)).ending.startswith("stopped after ")
-        await eventually(lambda: not runs_beside("62.75"))
+        run = await ended(runs)
+        assert run.ending.startswith("stopped after ")
+        assert run.text == "so far\n"
+        assert not runs_beside("62.75")
         runs.start(2, await beside(lab, "yes", "infdiag-too-much"))
         run = await ended(runs)
-        assert f"printed more than {MOST_BYTES / 2**20:g} MiB" in run.text
-        assert run.ending.startswith("ended without an exit code")
+        assert "printed more than 1 MiB; it was ended there" in run.ending
+        assert run.ending.startswith("no exit code after ")
+        assert run.text.startswith("infdiag-too-much\n")
+        assert len(run.text) <= MOST_BYTES
         await eventually(lambda: not runs_beside("infdiag-too-much"))
 
 
 async def test_without_a_way_it_says_so(lab: Lab) -> None:
     async with at_work() as runs:
         runs.start(1, await beside(lab, "true"))
-        assert (await ended(runs)).text == "There is no way to run it in the container."
+        assert (await ended(runs)).ending.endswith(": there is no way to run it in the container")
+
+
+async def test_time_and_output_are_bounded_here() -> None:
+    async with at_work(time_limit_s=0.3) as runs:
+        runs.start(1, line("echo so far; exec sleep 62.125"))
+        run = await ended(runs)
+        assert (run.text, run.ending) == ("so far\n", "stopped after 0.3 s, its time limit")
+    async with at_work() as runs:
+        runs.start(1, line("exec yes infdiag-flood"))
+        run = await ended(runs)
+    assert run.ending.endswith(f": it wrote more than {MOST_BYTES:,} bytes")
+    assert len(run.text) == MOST_BYTES
+    assert not runs_beside("infdiag-flood")
+
+
+async def test_a_program_that_is_gone_by_now_is_said(lab: Lab, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("x")
+    async with at_work(resolve_target("", str(lab.config_path), TargetFlags())) as runs:
+        for number, (word, why) in enumerate((("no-such-tool", "No such file"), (str(plain), "Permission denied"))):
+            runs.start(number, dataclasses.replace(line(word), argv=((word,),)))
+            assert f"it cannot be started: {why}" in (await ended(runs)).ending
+        runs.start(3, await beside(lab, "no-such-tool"))
+        run = await ended(runs)
+    assert run.ending.startswith("exit code 127 after ")
+    assert "no-such-tool" in run.text
+
+
+async def test_what_needs_a_terminal_or_is_no_command_is_not_run() -> None:
+    async with at_work() as runs:
+        runs.start(1, dataclasses.replace(line("true"), interactive=True))
+        runs.start(2, CompanionOffer("pack", "x", "say"))
+        assert runs.latest is None

@@ -14,15 +14,33 @@ import time
 from pathlib import Path
 
 from infdiag_tui.app import run_console
-from infdiag_tui.model import Snapshot, StartFailure
+from infdiag_tui.model import CompanionOffer, GuidanceView, Snapshot, StartFailure
 from tests.screens.scripted import ScriptedEngine, incident_snapshot
+
+INTERRUPTIBLE = (
+    "import signal, sys, time\n"
+    "def end(*_):\n"
+    "    print('the program was ' + 'interrupted', flush=True)\n"
+    "    sys.exit(7)\n"
+    "signal.signal(signal.SIGINT, end)\n"
+    "print('the program is at ' + 'work', flush=True)\n"
+    "time.sleep(60)\n"
+)
+
+
+def guidance() -> GuidanceView:
+    """With a program for the operator's terminal that Ctrl+C ends."""
+    argv = (sys.executable, "-c", INTERRUPTIBLE)
+    offer = CompanionOffer("stern", "x", "stern", "on this machine", interactive=True, argv=(argv,))
+    return GuidanceView("memory-leak", "Memory leak", "# Memory leak", (offer,))
 
 
 class RecordingEngine(ScriptedEngine):
     """Writes down each call at once; its snapshots differ every time, so that the screen has much to draw."""
 
     def __init__(self, record: Path, mode: str) -> None:
-        super().__init__(dataclasses.replace(incident_snapshot(), at=time.time()))
+        shown = guidance() if mode == "interactive" else None
+        super().__init__(dataclasses.replace(incident_snapshot(), at=time.time(), guidance=shown))
         self._record = record
         self._mode = mode
         self._number = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any, cast
 
 from textual.screen import Screen
@@ -10,13 +11,15 @@ from textual.widgets import Markdown, Static
 
 from infdiag_tui.model import CommandBeside, CompanionOffer, CompanionRun, GuidanceView, Impact
 from infdiag_tui.screens.check_consent import ConsentScreen
-from infdiag_tui.screens.command import CommandScreen
+from infdiag_tui.screens.command import SHOWN_CHARACTERS, CommandScreen
 from infdiag_tui.screens.guidance import GuidanceScreen
+from tests.screens.pty_console import PtyConsole
 from tests.screens.scripted import ScriptedEngine, incident_snapshot
 from tests.screens.test_triage import console, until
 
 OFFER = CompanionOffer(
-    "kubectl", "shows the [end] of the container", "kubectl -n ml describe pod 'a;b'", "on this machine"
+    *("kubectl", "shows the [end] of the container", "kubectl -n ml describe pod 'a;b'", "on this machine"),
+    argv=(("kubectl", "-n", "ml", "describe", "pod", "a;b"),),
 )
 VIEW = GuidanceView("memory-leak", "Memory leak", "# Memory leak\n\nGrows without end.\n", (OFFER,))
 
@@ -58,7 +61,7 @@ async def test_a_command_runs_once_its_exact_line_was_agreed_to_and_can_be_pinne
         await found.pilot.press("i", "r", "1")
         assert isinstance(found.app.screen, ConsentScreen)
         assert offer.command in said(found.app.screen)
-        assert "It runs on this machine and puts load on what it runs on." in said(found.app.screen)
+        assert "It runs on this machine and puts load on what it runs on. For 60 s at most." in said(found.app.screen)
         await found.pilot.press("n")
         assert isinstance(found.app.screen, GuidanceScreen)
         assert not found.engine.companions, "declined: nothing runs"
@@ -73,11 +76,38 @@ async def test_a_command_runs_once_its_exact_line_was_agreed_to_and_can_be_pinne
         told(found.engine, CompanionRun(1, "it [bold]works[/]\n", "exit code 4 after 0.1 s"))
         await until(found, lambda: "exit code 4" in said(screen))
         await found.pilot.press("p")
-        assert found.engine.notes == [f"{offer.command}: exit code 4 after 0.1 s: it [bold]works[/]"]
+        assert found.engine.notes == [f"{offer.command} (on this machine): exit code 4 after 0.1 s: it [bold]works[/]"]
         await found.pilot.press("escape")
         await until(found, lambda: found.engine.stopped_companions == [1])
         await found.pilot.press("r", "1")
         assert found.app.clipboard == offer.command, "r goes back to copying"
+
+
+async def test_escape_first_stops_it_and_then_leads_back() -> None:
+    async with console(snapshot=dataclasses.replace(incident_snapshot(), guidance=VIEW)) as found:
+        await found.pilot.press("i", "r", "1", "y")
+        screen = cast("CommandScreen", found.app.screen)
+        told(found.engine, CompanionRun(1, "so far\n"))
+        await until(found, lambda: "so far" in said(screen))
+        await found.pilot.press("escape")
+        assert found.engine.stopped_companions == [1]
+        assert isinstance(found.app.screen, CommandScreen)
+        told(found.engine, CompanionRun(1, "so far\n", "stopped after 2.0 s"))
+        await until(found, lambda: "stopped after 2.0 s" in said(screen))
+        assert "so far" in said(screen), "what it had said stays to be read"
+        await found.pilot.press("escape")
+        assert screen not in found.app.screen_stack
+
+
+async def test_of_a_long_output_the_end_is_shown_and_the_screen_says_so() -> None:
+    async with console(snapshot=dataclasses.replace(incident_snapshot(), guidance=VIEW)) as found:
+        await found.pilot.press("i", "r", "1", "y")
+        screen = cast("CommandScreen", found.app.screen)
+        text = "first\n" + "line of output\n" * (SHOWN_CHARACTERS // 10) + "last\n"
+        told(found.engine, CompanionRun(1, text, "exit code 0 after 1.0 s"))
+        await until(found, lambda: "last\n" in said(screen))
+        assert "first" not in said(screen)
+        assert f"the last {SHOWN_CHARACTERS:,} characters are shown" in said(screen)
 
 
 async def test_beside_the_model_the_question_names_the_command_and_the_place() -> None:
@@ -126,3 +156,22 @@ async def test_tools_beside_the_model_are_looked_for_only_when_agreed_to_and_the
         await until(found, lambda: "py-spy dump" in said(found.app.screen))
         assert "2 tools" in said(found.app.screen)
         assert found.app.screen.query_one("#guidance-text").scroll_offset == scrolled, "the page stays under the eyes"
+
+
+def test_a_program_with_a_screen_of_its_own_gets_the_terminal_and_its_keys(tmp_path: Path) -> None:
+    console = PtyConsole(tmp_path / "record", "interactive")
+    try:
+        console.read_until(lambda: console.called("start") and b"fraud-scorer" in console.output)
+        console.type("ir1")
+        console.read_until(lambda: b"takes over the terminal" in console.output)
+        console.type("y")
+        console.read_until(lambda: b"the program is at work" in console.output)
+        console.type("\x03")  # Ctrl+C, as one ends `stern`
+        console.read_until(lambda: b"the program was interrupted" in console.output)
+        console.read_until(lambda: b"ended with exit code 7" in console.output)
+        assert not console.called("stop"), "the console goes on"
+        console.type("qq")
+        console.read_until(lambda: console.process.poll() is not None)
+        assert console.process.returncode == 0
+    finally:
+        console.close()

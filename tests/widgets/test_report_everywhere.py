@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Iterator
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from textual.widgets.text_area import Selection
 
@@ -117,6 +117,7 @@ class Desk:
 
 
 @settings(max_examples=RUNS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(steps=[("note", None, None), ("write", 0.99999, 1), ("settle", None, None)])
 @given(steps=STEPS)
 async def test_lines_that_the_operator_wrote_on_stay_as_they_are(steps: list[tuple[str, object, object]]) -> None:
     engine = Engine()

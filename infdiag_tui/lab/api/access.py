@@ -91,9 +91,9 @@ class Access:
         rights: list[tuple[tuple[str, str, str], tuple[str, ...]]] = []
         for resource in RESOURCES:
             rights.append(((resource.group, resource.name, ""), resource.verbs))
-            # A WebSocket exec is a GET, an SPDY one a POST: the real server asks for the verb of the method.
+            # A WebSocket is a GET, SPDY a POST, a proxied request either: the real server asks for the method's verb.
             rights.extend(
-                ((resource.group, resource.name, name), (verb, "get") if name == "exec" else (verb,))
+                ((resource.group, resource.name, name), (verb,) if name == "log" else (verb, "get"))
                 for name, _kind, verb in resource.subresources
             )
         return rights

@@ -12,9 +12,11 @@ from aiohttp import web
 
 from infdiag_tui.lab.api.access import Access
 from infdiag_tui.lab.api.execution import end_abandoned
+from infdiag_tui.lab.api.forwarding import forward_place, serve_forward
 from infdiag_tui.lab.api.listener import Listener
 from infdiag_tui.lab.api.node import ExecPlace, Node, NodeError
 from infdiag_tui.lab.api.podlog import stream_log
+from infdiag_tui.lab.api.proxying import Carrier, address_of, proxied
 from infdiag_tui.lab.api.reading import Watch, read_list, read_one, wanted
 from infdiag_tui.lab.api.replies import ApiError, json_reply
 from infdiag_tui.lab.api.resources import METRICS_GROUP, Target, discovery, target_of
@@ -38,6 +40,7 @@ class ApiServer:
         self._node = node
         self._web = web.Server(self._answer, handler_cancellation=True, access_log=None)
         self._listener = Listener(host, port, self._web, self._spdy, tls)
+        self._carrier = Carrier()
         self.metrics_available = True
         self.url = f"https://{host}:{port}"
 
@@ -53,6 +56,7 @@ class ApiServer:
         """Ends for good."""
         await self._listener.stop()
         await self._web.shutdown(timeout=0)
+        await self._carrier.close()
         await end_abandoned()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -72,6 +76,10 @@ class ApiServer:
         document = discovery(path, metrics=self.metrics_available)
         if document is not None:
             return json_reply(document)
+        asked = proxied(request.rel_url.raw_path)
+        if asked is not None:
+            self._authorise(self._verb(request, asked.target), asked.target)
+            return await self._carrier.carry(request, asked, address_of(self._store, asked))
         target = target_of(path)
         if target is None:
             raise ApiError(404, "the server could not find the requested resource")
@@ -92,6 +100,8 @@ class ApiServer:
             return await stream_log(request, self._node, target)
         if target.subresource == "exec":
             return await serve_exec(request, self._exec_place(target, dict(request.query)))
+        if target.subresource == "portforward":
+            return await serve_forward(request, forward_place(self._store, target, request.query.getall("ports", [])))
         if target.subresource:
             raise ApiError(404, "the server could not find the requested resource")
         if target.resource.group == METRICS_GROUP:
@@ -157,7 +167,8 @@ class ApiServer:
     @staticmethod
     def _verb(request: web.Request, target: Target) -> str:
         if request.method != "GET":
-            return {"POST": "create", "DELETE": "delete"}.get(request.method, request.method.lower())
+            verbs = {"POST": "create", "HEAD": "get", "OPTIONS": "get", "PUT": "update"}
+            return verbs.get(request.method, request.method.lower())
         if request.query.get("watch") in _WATCHED:
             return "watch"
         return "get" if target.name else "list"

@@ -10,12 +10,12 @@ import httpcore
 import httpx
 
 from infdiag_tui.clock import Clock
-from infdiag_tui.model import ErrorKind, Reply
+from infdiag_tui.model import ErrorKind, Phases, Reply
 from infdiag_tui.streams.probe.certificate import served_validity
 from infdiag_tui.streams.probe.failure import Failure, classify, timed_out
 from infdiag_tui.streams.probe.finite import NumberWatch
 from infdiag_tui.streams.probe.open_loop import wait_until
-from infdiag_tui.streams.probe.phases import CURRENT_WIRE, WireTimes
+from infdiag_tui.streams.probe.phases import CURRENT_WIRE, Stage, WireTimes
 from infdiag_tui.streams.probe.plan import Plan
 from infdiag_tui.streams.probe.protocols import (
     MAX_REPLY_BYTES,
@@ -28,6 +28,7 @@ from infdiag_tui.streams.probe.protocols import (
     reader_for,
     replica_of,
 )
+from infdiag_tui.streams.reach.base import Reach, ReachError
 from infdiag_tui.text import clean, one_line
 
 WIRE_ERRORS = (
@@ -42,6 +43,8 @@ _IDLE_CLOSE_MARGIN_S = 0.002
 _DRAIN_S = 0.25
 """How long a stream may take to close its body after its own end mark, before the connection is given up."""
 _EXCERPT_BYTES = 4_096
+_OPENING = (Stage.START, Stage.DNS, Stage.CONNECT)
+"""Stages in which a way that is not the direct one is not open yet."""
 _CERTIFICATE_TIMEOUT_S = 2.0
 _CERTIFICATE_FRESH_S = 60.0
 
@@ -86,12 +89,17 @@ class Prober:
         transport: httpx.AsyncBaseTransport,
         clock: Clock,
         open_reader: Callable[[str], ReplyReader] | None = None,
+        reach: Reach | None = None,
     ) -> None:
-        """`open_reader` makes the reader of a successful reply from its content type; default: the protocol's."""
+        """`open_reader` makes the reader of a successful reply from its content type; default: the protocol's.
+
+        `reach` is the way that `transport` goes, None for the direct one.
+        """
         self._plan = plan
         self._transport = transport
         self._clock = clock
         self._open_reader = open_reader or (lambda content_type: reader_for(plan.protocol, content_type))
+        self._reach = reach
         self.round_trip_s = 0.0
         self._numbers = NumberWatch()
         self._expiry: tuple[float, str] | None = None
@@ -110,6 +118,12 @@ class Prober:
                     result = await self._attempt(self._request(progress.wire), progress)
         except TimeoutError:
             result = timed_out(progress.wire, self._plan.timeout_s, self._plan.server)
+            if self._reach is not None and progress.wire.stage in _OPENING:
+                result = Failure(
+                    ErrorKind.TUNNEL,
+                    f"{self._reach.name} gave no connection to {self._plan.server} within {self._plan.timeout_s:g} s",
+                    "check the way: network and VPN, the API server or SSH host, and the address from there",
+                )
         ended = progress.wire.ended_at
         if ended is None or isinstance(result, Failure):
             ended = self._clock.monotonic()
@@ -119,7 +133,7 @@ class Prober:
             self.round_trip_s = phases.connect_ms / 1e3
         reply = replace(
             reply,
-            phases=phases,
+            phases=phases if self._reach is None else _through(phases, self._reach),
             reused=progress.wire.reused,
             status=progress.status,
             reply_bytes=progress.reply_bytes,
@@ -158,6 +172,7 @@ class Prober:
             at=wall - (now - ended),
             total_ms=max(0.0, ended - due) * 1e3,
             lateness_ms=lateness_ms,
+            through="" if self._reach is None else self._reach.name,
         )
 
     def _request(self, wire: WireTimes) -> httpx.Request:
@@ -181,6 +196,8 @@ class Prober:
         except httpx.DecodingError as error:
             text = one_line(clean(f"the reply's compression is broken: {error}"))
             return Failure(ErrorKind.BAD_REPLY, text, "")
+        except ReachError as error:
+            return Failure(error.kind, error.reason, error.remedy)
         except WIRE_ERRORS as error:
             return classify(error, wire, plan.server, plan.host)
 
@@ -207,7 +224,7 @@ class Prober:
         wire = progress.wire
         since_s = wire.since_sent_s
         return (
-            failure.kind is ErrorKind.DISCONNECT
+            failure.kind in (ErrorKind.DISCONNECT, ErrorKind.TUNNEL)
             and wire.reused is True
             and not wire.got_head
             and since_s is not None
@@ -216,7 +233,7 @@ class Prober:
 
     async def _with_expiry(self, failure: Failure) -> Failure:
         """`failure` with the date, where it is an expired certificate. Asked for at most once a minute."""
-        if not failure.expired_certificate or self._plan.proxy is not None:
+        if not failure.expired_certificate or self._plan.proxy is not None or self._reach is not None:
             return failure
         now = self._clock.monotonic()
         if self._expiry is None or now - self._expiry[0] > _CERTIFICATE_FRESH_S:
@@ -232,6 +249,18 @@ class Prober:
         if shown.not_after.timestamp() > self._clock.wall():
             return f"the certificate of {plan.server} is in date, but one of its chain has expired"
         return f"the certificate of {plan.server} expired on {shown.not_after:%Y-%m-%d}"
+
+
+def _through(phases: Phases, reach: Reach) -> Phases:
+    """The phases of a request that went through `reach`, its own share in them apart."""
+    opening = [phases.dns_ms, phases.connect_ms, *([phases.tls_ms] if reach.ends_tls else [])]
+    left = replace(phases, dns_ms=None, connect_ms=None, tls_ms=None if reach.ends_tls else phases.tls_ms)
+    round_trip_ms = reach.round_trip_ms
+    if round_trip_ms is None:
+        return left
+    wait_ms = None if phases.wait_ms is None else max(0.0, phases.wait_ms - round_trip_ms)
+    tunnel_ms = round_trip_ms + sum(one for one in opening if one is not None)
+    return replace(left, tunnel_ms=tunnel_ms, wait_ms=wait_ms)
 
 
 async def _drain(parts: AsyncIterator[bytes]) -> None:

@@ -32,6 +32,9 @@ class Reachability:
             return self._say(SourceState.LIVE, reply, "", "")
         if reply.error is ErrorKind.OVERRUN:
             return None  # not sent: says nothing new about the target
+        if reply.error is ErrorKind.TUNNEL:
+            # Nothing new about the target either, but the probe is of no use meanwhile.
+            return self._say(SourceState.UNAVAILABLE, reply, reply.error_text, remedy)
         self._failures += 1
         if self._answered_at is not None:
             silent_s = now - self._answered_at

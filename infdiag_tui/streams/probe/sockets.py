@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import httpcore
 
@@ -76,6 +77,12 @@ class SocketStream(httpcore.AsyncNetworkStream):
         """Connects to an IP address; raises `OSError`."""
         loop = asyncio.get_running_loop()
         _transport, connection = await loop.create_connection(_Connection, address, port)
+        return cls(connection)
+
+    @classmethod
+    async def on(cls, connected: socket.socket) -> Self:
+        """Speaks over a socket that is connected already, and owns it from then on."""
+        _transport, connection = await asyncio.get_running_loop().create_connection(_Connection, sock=connected)
         return cls(connection)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109 - httpcore's

@@ -124,15 +124,23 @@ class _Body(httpx.AsyncByteStream):
 
 
 class TimedTransport(httpx.AsyncBaseTransport):
-    """An httpx transport on httpcore's pool with `TimedBackend` under it. httpcore's errors pass through unchanged."""
+    """An httpx transport on httpcore's pool over `backend`. httpcore's errors pass through unchanged."""
 
-    def __init__(self, tls: ssl.SSLContext | None, *, connections: int, keepalive_s: float) -> None:
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None,
+        *,
+        connections: int,
+        keepalive_s: float,
+        backend: httpcore.AsyncNetworkBackend | None = None,
+    ) -> None:
+        """`backend` makes the connections; default: `TimedBackend`."""
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=keepalive_s,
-            network_backend=TimedBackend(Resolver()),
+            network_backend=backend or TimedBackend(Resolver()),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
