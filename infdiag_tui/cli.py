@@ -14,7 +14,7 @@ from infdiag_tui import __version__, exit_codes
 if TYPE_CHECKING:
     from infdiag_tui.config.load import TargetFlags
 
-COMMANDS = ("triage", "check", "report", "demo", "lab")
+COMMANDS = ("triage", "check", "doctor", "init", "report", "demo", "lab")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
@@ -41,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _triage(words[1:])
         if command == "check":
             return _check(words[1:])
+        if command == "doctor":
+            return _doctor(words[1:])
+        if command == "init":
+            return _init(words[1:])
         if command == "report":
             return _report(words[1:])
         if command == "demo":
@@ -185,13 +189,23 @@ def _run_console(given: argparse.Namespace, what: str | None, config_path: str |
         print(f"infdiag: {error}", file=sys.stderr)
         return exit_codes.USAGE
     prepare_environment(os.environ)
+    flags = None
+    if what and _is_unknown(what, given):
+        # Asked before the screen is drawn: of several that bear the name the operator picks one.
+        from infdiag_tui.config.load import ConfigError
+
+        try:
+            flags = _found(what, given)
+        except ConfigError as error:
+            print(f"infdiag: {error}", file=sys.stderr)
+            return exit_codes.USAGE
     from infdiag_tui.app import run_console
     from infdiag_tui.engine import Engine
 
     def build() -> Session:
         from infdiag_tui.start import make_session
 
-        return make_session(what, config_path, _flags(given), given.out)
+        return make_session(what, config_path, flags or _flags(given), given.out)
 
     return run_console(
         Engine(build, refresh_s=min(given.refresh, 1.0)),
@@ -213,7 +227,7 @@ def _triage(words: Sequence[str]) -> int:
     from infdiag_tui.start import make_session
 
     try:
-        session = make_session(given.what, given.config, _flags(given), given.out, need_target=True)
+        session = make_session(given.what, given.config, _found(given.what, given), given.out, need_target=True)
     except ConfigError as error:
         print(f"infdiag: {error}", file=sys.stderr)
         return exit_codes.USAGE
@@ -252,7 +266,7 @@ def _check(words: Sequence[str]) -> int:
     from infdiag_tui.targets import resolve_target
 
     try:
-        target = resolve_target(given.what, given.config, _flags(given))
+        target = resolve_target(given.what, given.config, _found(given.what, given))
         where = f"[models.{target.model_name}.checks.{name}]"
         params = read_params(check.params, configured(check, target), given, where)
         folder = incident_folder(target, given.out)
@@ -260,6 +274,78 @@ def _check(words: Sequence[str]) -> int:
         print(f"infdiag: {error}", file=sys.stderr)
         return exit_codes.USAGE
     return run(check, params, target, folder, confirmed=given.yes, as_json=given.json)
+
+
+def _doctor(words: Sequence[str]) -> int:
+    parser = _Parser(
+        prog="infdiag doctor",
+        description="What can be reached, with which permissions; what is missing, and the exact remedy.",
+    )
+    parser.add_argument("what", nargs="?", metavar="MODEL", help="the model of the config that it is about")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument("--rbac", action="store_true", help="only print the Kubernetes Roles that infdiag needs")
+    parser.add_argument(
+        "--for", dest="watch", type=duration_s, default=0.0, metavar="TIME", help="watch so long; counts API requests"
+    )
+    _add_target_flags(parser)
+    given = parser.parse_args(words)
+    from infdiag_tui.config.load import ConfigError
+    from infdiag_tui.doctor.command import print_roles, run
+    from infdiag_tui.targets import resolve_target
+
+    try:
+        target = resolve_target(given.what, given.config, _found(given.what, given))
+    except ConfigError as error:
+        print(f"infdiag: {error}", file=sys.stderr)
+        return exit_codes.USAGE
+    return print_roles(target) if given.rbac else run(target, as_json=given.json, watch_s=given.watch)
+
+
+def _init(words: Sequence[str]) -> int:
+    parser = _Parser(
+        prog="infdiag init",
+        description="Finds model servers in the clusters of the kubeconfig and on this machine, and writes a config.",
+    )
+    parser.add_argument(
+        "name", nargs="?", default="", metavar="NAME", help="a deployment's, service's or process's name"
+    )
+    parser.add_argument(
+        "--out", type=_text, metavar="FILE", help="file to write (default: ./infdiag.toml; -: print it)"
+    )
+    parser.add_argument("--kubeconfig", type=_text, metavar="FILE")
+    parser.add_argument("--context", type=_text, help="look in this context only (default: in every one)")
+    parser.add_argument("--namespace", "-n", type=_text, help="look in this namespace only")
+    given = parser.parse_args(words)
+    from infdiag_tui.config.load import ConfigError
+    from infdiag_tui.discovery.command import init
+
+    try:
+        return init(given.name, given.out, _flags(given))
+    except ConfigError as error:
+        print(f"infdiag: {error}", file=sys.stderr)
+        return exit_codes.USAGE
+
+
+def _is_unknown(what: str, given: argparse.Namespace) -> bool:
+    """Whether `what` is neither a symptom nor a model of the config; imports nothing heavy."""
+    from infdiag_tui.config_path import names_model
+    from infdiag_tui.knowledge import SYMPTOMS
+
+    return what not in SYMPTOMS and not names_model(what, given.config)
+
+
+def _found(what: str | None, given: argparse.Namespace) -> TargetFlags:
+    """The target flags; where neither they nor the config say where `what` is, those of what bears that name.
+
+    Raises:
+        ConfigError: nothing bears it, or several do and nobody can be asked.
+    """
+    flags = _flags(given)
+    if not what or flags.any or not _is_unknown(what, given):
+        return flags
+    from infdiag_tui.discovery.command import find
+
+    return find(what, flags)
 
 
 def _report(words: Sequence[str]) -> int:

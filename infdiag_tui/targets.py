@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from infdiag_tui.config import Config, Kubernetes, ModelConfig, Prometheus
-from infdiag_tui.config.load import ConfigError, TargetFlags, apply_flags, find_config, load_config, search_path
+from infdiag_tui.config.load import ConfigError, TargetFlags, apply_flags, find_config, load_config
+from infdiag_tui.config_path import search_path
 from infdiag_tui.knowledge import SYMPTOMS
 from infdiag_tui.servers.in_cluster import cluster_host, http_url_of, is_k8s_url
 from infdiag_tui.text import redact

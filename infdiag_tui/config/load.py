@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from pydantic import BaseModel, ValidationError
 
 from infdiag_tui.config.schema import Config, ModelConfig
+from infdiag_tui.config_path import search_path
 from infdiag_tui.text import clean, one_line
 
 _SHOWN = 160
 _SSH = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^\[\]:@\s]+)(?::(?P<port>\d+))?")
-FILE_NAME = "infdiag.toml"
 
 
 class ConfigError(Exception):
@@ -40,6 +39,7 @@ class TargetFlags:
     context: str | None = None
     namespace: str | None = None
     selector: str | None = None
+    name_hint: str | None = None
     exec_pod: str | None = None
     exec_container: str | None = None
     ssh: str | None = None
@@ -59,6 +59,7 @@ class TargetFlags:
                 self.context,
                 self.namespace,
                 self.selector,
+                self.name_hint,
                 self.ssh,
                 self.dcgm_url,
                 self.pid,
@@ -81,11 +82,6 @@ def find_config(explicit: str | None) -> Path | None:
             raise ConfigError(f"{path}: {what}. Check --config, or leave it out.")
         return path
     return next((path for path in search_path() if path.is_file()), None)
-
-
-def search_path() -> tuple[Path, ...]:
-    """Where a config is looked for, first match wins."""
-    return (Path.cwd() / FILE_NAME, platformdirs.user_config_path("infdiag") / FILE_NAME)
 
 
 def load_config(path: Path) -> Config:
@@ -185,6 +181,7 @@ def apply_flags(model: ModelConfig, flags: TargetFlags) -> ModelConfig:
         context=flags.context,
         namespace=flags.namespace,
         selector=flags.selector,
+        name_hint=flags.name_hint,
         exec_pod=flags.exec_pod,
         exec_container=flags.exec_container,
     )

@@ -122,7 +122,7 @@ class ByName:
         matches = [
             process
             for process in psutil.process_iter()
-            if process.pid != os.getpid() and self._name in _names(process) and is_running(process)
+            if process.pid != os.getpid() and self._name in names_of(process) and is_running(process)
         ]
         if not matches:
             return Missing(
@@ -133,7 +133,7 @@ class ByName:
 
     def still_it(self, tree: Sequence[psutil.Process]) -> bool:
         """While the first of `tree` bears the name (a process may exec another program)."""
-        return self._name in _names(tree[0])
+        return self._name in names_of(tree[0])
 
 
 class ByPort:
@@ -200,7 +200,7 @@ class ByPort:
         )
 
 
-def _names(process: psutil.Process) -> set[str]:
+def names_of(process: psutil.Process) -> set[str]:
     """Every name by which an operator may know the process; empty when it is gone or hidden."""
     names: set[str] = set()
     try:

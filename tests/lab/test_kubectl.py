@@ -76,3 +76,25 @@ async def test_exec_passes_input_output_and_the_exit_code(healthy: Lab) -> None:
     code, _, err = await _kubectl(healthy, "exec", name, "--", "no-such-program")
     assert code != 0
     assert "executable file not found" in err
+
+
+async def test_get_deployments_and_services_prints_what_serves_the_model_and_its_refusal(healthy: Lab) -> None:
+    code, out, err = await _kubectl(healthy, "get", "deploy,svc,sts,rs", "--no-headers")
+    assert code == 0, err
+    rows = {row.split()[0]: row.split()[1:] for row in out.splitlines()}
+    deployment = next(cells for name, cells in rows.items() if name.startswith("deployment.apps/"))
+    assert deployment[:3] == ["2/2", "2", "2"]
+    service = next(cells for name, cells in rows.items() if name.startswith("service/"))
+    assert service[0] == "ClusterIP"
+    assert service[3].endswith("/TCP")
+    assert not any(name.startswith("statefulset") for name in rows)
+    await healthy.deny("list", "deployments.apps")
+    try:
+        code, _, err = await _kubectl(healthy, "get", "deploy")
+        assert code == 1
+        assert 'cannot list resource "deployments" in API group "apps" in the namespace' in err
+    finally:
+        await healthy.deny("list", "deployments.apps", denied=False)
+    code, _, err = await _kubectl(healthy, "get", "deploy", "-n", "restricted")
+    assert code == 1
+    assert "is forbidden" in err

@@ -7,7 +7,15 @@ from typing import Any
 
 from infdiag_tui.lab.api.resources import RESOURCES, Target
 
-_EVERYWHERE = ("namespaces", "nodes", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews")
+_EVERYWHERE = (
+    "namespaces",
+    "nodes",
+    "clusterroles",
+    "clusterrolebindings",
+    "selfsubjectaccessreviews",
+    "selfsubjectrulesreviews",
+    "selfsubjectreviews",
+)
 
 
 @dataclass(slots=True)

@@ -29,6 +29,7 @@ class Resource:
 
 
 METRICS_GROUP = "metrics.k8s.io"
+RBAC_GROUP = "rbac.authorization.k8s.io"
 RESOURCES = (
     Resource("", "v1", "namespaces", "Namespace", namespaced=False, short=("ns",)),
     Resource("", "v1", "nodes", "Node", namespaced=False, short=("no",)),
@@ -58,6 +59,11 @@ RESOURCES = (
     Resource("", "v1", "endpoints", "Endpoints", short=("ep",)),
     Resource("apps", "v1", "deployments", "Deployment", short=("deploy",)),
     Resource("apps", "v1", "replicasets", "ReplicaSet", short=("rs",)),
+    Resource("apps", "v1", "statefulsets", "StatefulSet", short=("sts",)),
+    Resource(RBAC_GROUP, "v1", "roles", "Role"),
+    Resource(RBAC_GROUP, "v1", "rolebindings", "RoleBinding"),
+    Resource(RBAC_GROUP, "v1", "clusterroles", "ClusterRole", namespaced=False),
+    Resource(RBAC_GROUP, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
     Resource(METRICS_GROUP, "v1beta1", "pods", "PodMetrics", verbs=("get", "list")),
     Resource(METRICS_GROUP, "v1beta1", "nodes", "NodeMetrics", namespaced=False, verbs=("get", "list")),
     *(

@@ -108,6 +108,17 @@ def _replica_set_cells(item: Object) -> list[Any]:
     ]
 
 
+def _stateful_set_cells(item: Object) -> list[Any]:
+    ready = f"{item['status'].get('readyReplicas', 0)}/{item['spec']['replicas']}"
+    return [item["metadata"]["name"], ready, _age(item)]
+
+
+def _service_cells(item: Object) -> list[Any]:
+    spec = item["spec"]
+    ports = ",".join(f"{port['port']}/{port['protocol']}" for port in spec["ports"])
+    return [item["metadata"]["name"], spec["type"], spec.get("clusterIP", "<none>"), "<none>", ports, _age(item)]
+
+
 def _node_cells(item: Object) -> list[Any]:
     return [item["metadata"]["name"], "Ready", "<none>", _age(item), item["status"]["nodeInfo"]["kubeletVersion"]]
 
@@ -131,5 +142,7 @@ _TABLES: dict[str, tuple[_Columns, Callable[[Object], list[Any]]]] = {
     "events": (_shown("Last Seen", "Type", "Reason", "Object", "Message"), _event_cells),
     "deployments": (_shown("Name", "Ready", "Up-to-date", "Available", "Age"), _deployment_cells),
     "replicasets": (_shown("Name", "Desired", "Current", "Ready", "Age"), _replica_set_cells),
+    "statefulsets": (_shown("Name", "Ready", "Age"), _stateful_set_cells),
+    "services": (_shown("Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age"), _service_cells),
     "nodes": (_shown("Name", "Status", "Roles", "Age", "Version"), _node_cells),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -30,6 +29,9 @@ from infdiag_tui.streams.kube.errors import (
 from infdiag_tui.streams.kube.exec_plugin import Credential, run_plugin
 from infdiag_tui.streams.kube.kubeconfig import Kubeconfig, connect, read_kubeconfig, stamp_of
 from infdiag_tui.streams.kube.pace import Pace
+from infdiag_tui.streams.kube.pool import session_of
+from infdiag_tui.streams.kube.requests import RequestCount
+from infdiag_tui.streams.kube.throttle import Throttle
 from infdiag_tui.text import clean, one_line
 
 Query = Mapping[str, str | int | bool]
@@ -38,8 +40,6 @@ _Answer = TypeVar("_Answer")
 _JSON = "application/json"
 _RENEW_BEFORE_S = 60.0
 _LONG_BYTES = 256 * 1024
-_KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
-"""The kernel finds a dead peer within 25 s, also on a connection that only waits, such as a watch."""
 
 
 @dataclass(slots=True)
@@ -62,11 +62,14 @@ class KubeClient:
 
     Attributes:
         last_contact: monotonic time of the server's last answer, -inf before the first.
+        requests: what was asked so far, counted.
     """
 
     def __init__(self, settings: Kubernetes, clock: Clock, user_agent: str, pace: Pace | None = None) -> None:
         self.pace = pace or Pace()
         self.last_contact = float("-inf")
+        self.requests = RequestCount()
+        self._throttle = Throttle(clock, self.pace)
         self._settings = settings
         self.clock = clock
         self._user_agent = user_agent
@@ -114,7 +117,9 @@ class KubeClient:
             SourceError: credentials could not be renewed.
         """
         timeout = aiohttp.ClientTimeout(total=timeout_s or self.pace.request_s)
-        reply = await self._ask(path, query, access, accept, timeout)
+        return await self._read(await self._ask(path, query, access, accept, timeout))
+
+    async def _read(self, reply: aiohttp.ClientResponse) -> bytes:
         try:
             body: bytes = await reply.read()
         except CONNECTION_ERRORS as error:
@@ -138,17 +143,35 @@ class KubeClient:
         Raises:
             ApiError: as `get`, or the answer is no JSON object.
         """
-        body = await self.get(path, query, access, accept=accept, timeout_s=timeout_s)
+        return await self._object(await self.get(path, query, access, accept=accept, timeout_s=timeout_s), access)
+
+    async def post_json(
+        self, path: str, body: Mapping[str, Any], access: Access, *, timeout_s: float = 0
+    ) -> dict[str, Any]:
+        """The JSON object that a POST answers with: reviews (what may this user do?), which change nothing.
+
+        Raises:
+            ApiError: as `get_json`.
+        """
+        timeout = aiohttp.ClientTimeout(total=timeout_s or self.pace.request_s)
+        reply = await self._ask(path, {}, access, _JSON, timeout, body=body)
+        return await self._object(await self._read(reply), access)
+
+    async def _object(self, body: bytes, access: Access) -> dict[str, Any]:
         try:
             found = await asyncio.to_thread(_loads, body)
         except orjson.JSONDecodeError:
             found = None
         if not isinstance(found, dict):
-            raise ApiError(
-                f"{self.place} answered something that is no Kubernetes object to {access}",
-                remedy=f"check that the server in {self.place.source} is a Kubernetes API and no login page or proxy",
-            )
+            raise self.no_object(access)
         return found
+
+    def no_object(self, access: Access) -> ApiError:
+        """The error for an answer that is no Kubernetes object."""
+        return ApiError(
+            f"{self.place} answered something that is no Kubernetes object to {access}",
+            remedy=f"check that the server in {self.place.source} is a Kubernetes API and no login page or proxy",
+        )
 
     @contextlib.asynccontextmanager
     async def follow(
@@ -189,31 +212,45 @@ class KubeClient:
         *,
         encoding: str = "gzip",
         open_s: float | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> aiohttp.ClientResponse:
         headers = {"Accept": accept, "Accept-Encoding": encoding}
+        if body is not None:
+            headers["Content-Type"] = _JSON
 
         async def send(api: Any) -> aiohttp.ClientResponse:
-            method, url, own_headers, *_ = await api.param_serialize(
-                "GET", path, query_params=dict(query), header_params=dict(headers), auth_settings=["BearerToken"]
+            method, url, own_headers, sent, _ = await api.param_serialize(
+                "GET" if body is None else "POST",
+                path,
+                query_params=dict(query),
+                header_params=dict(headers),
+                body=body,
+                auth_settings=["BearerToken"],
             )
             reply: aiohttp.ClientResponse = (
-                await api.call_api(method, url, own_headers, _request_timeout=timeout)
+                await api.call_api(method, url, own_headers, sent, _request_timeout=timeout)
             ).response
             if reply.status >= HTTP_BAD_REQUEST:
                 raise await self.refusal(reply, access)
             return reply
 
-        return await self.answered(send, open_s=open_s)
+        return await self.answered(send, access, open_s=open_s)
 
-    async def answered(self, send: Callable[[Any], Awaitable[_Answer]], *, open_s: float | None = None) -> _Answer:
+    async def answered(
+        self, send: Callable[[Any], Awaitable[_Answer]], access: Access, *, open_s: float | None = None
+    ) -> _Answer:
         """What `send` gets from an `ApiClient` with fresh credentials; after a 401 once more, with new ones.
+
+        It is sent when the server's last "not now" allows, and counted.
 
         Raises:
             ApiError: as `get`; `send` raises what `refusal` makes of a refusing reply.
         """
         renewed = False
         while True:
+            await self._throttle.passed(access)
             api = await self._fresh()
+            self.requests.note(access, self.clock.monotonic())
             generation = self._generation
             try:
                 # Not wait_for: before Python 3.12 it loses a cancellation that comes with the reply.
@@ -221,6 +258,7 @@ class KubeClient:
                     answer = await send(api)
             except ApiError as refusal:
                 self.last_contact = self.clock.monotonic()
+                self._throttle.refused(access, refusal.status, refusal.retry_after_s)
                 if refusal.status != HTTP_UNAUTHORIZED:
                     raise
                 if renewed or not await self._reauthenticate(generation):
@@ -231,6 +269,7 @@ class KubeClient:
                 raise unreachable(error, self.place) from error
             else:
                 self.last_contact = self.clock.monotonic()
+                self._throttle.answered(access)
                 return answer
 
     async def refusal(self, reply: aiohttp.ClientResponse, access: Access) -> ApiError:
@@ -299,7 +338,7 @@ class KubeClient:
         config = await asyncio.to_thread(read_kubeconfig, self._settings)
         credential = await run_plugin(config.plugin, self.pace.plugin_s) if config.plugin else None
         api = await asyncio.to_thread(connect, config, credential, self._user_agent)
-        api.rest_client.pool_manager = _session(api)
+        api.rest_client.pool_manager = session_of(api)
         expires_at = credential.expires_at if credential else None
         previous, self._link = (
             self._link,
@@ -345,22 +384,6 @@ def _renewal(expires_at: float | None, now: float) -> float | None:
     if expires_at is None or expires_at <= now:
         return None
     return max(expires_at - _RENEW_BEFORE_S, now + 0.8 * (expires_at - now))
-
-
-def _session(api: Any) -> aiohttp.ClientSession:
-    """The connection pool in place of the client's own, which allows 100 connections and has no keep-alive probes."""
-    connector = aiohttp.TCPConnector(limit=0, ssl=api.rest_client.ssl_context, socket_factory=_keepalive_socket)
-    return aiohttp.ClientSession(connector=connector, trust_env=True, read_bufsize=2**18)
-
-
-def _keepalive_socket(address: tuple[Any, ...]) -> socket.socket:
-    family, kind, protocol, *_ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):  # absent on some systems, which then use their own, slower intervals
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made
 
 
 __all__ = ["Access", "ApiError", "Credential", "KubeClient", "Query", "UnreachableError"]

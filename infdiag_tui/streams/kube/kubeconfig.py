@@ -10,6 +10,7 @@ import base64
 import copy
 import difflib
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,6 +25,8 @@ from infdiag_tui.text import clean, one_line
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _AUTH_PROVIDER_TIMEOUT_S = 15.0
+_temporary_files = threading.Lock()
+"""The client keeps one list of its temporary files: one connection's clean-up would take away another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,47 @@ class Kubeconfig:
     token_file: Path | None = None
     context_name: str = ""
     user_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownContext:
+    """One context that a kubeconfig names: its own namespace (empty: default), and whether it is the current one."""
+
+    name: str
+    namespace: str
+    cluster: str
+    current: bool
+
+
+def known_contexts(settings: Kubernetes) -> list[KnownContext]:
+    """The contexts of the kubeconfig, the current one first; none without a kubeconfig (as in a pod). Blocks.
+
+    Raises:
+        SourceError: a kubeconfig that cannot be read.
+    """
+    stamp = stamp_of(settings)
+    if not stamp:
+        if settings.kubeconfig:
+            raise _no_kubeconfig(settings)
+        return []
+    merged = _merge(os.pathsep.join(path for path, _, _ in stamp))
+    current = str(merged.value.get("current-context") or "")
+    found = []
+    for name, entry in _named(merged, "contexts").items():
+        context = entry.get("context") or {}
+        found.append(
+            KnownContext(
+                name, str(context.get("namespace") or ""), str(context.get("cluster") or ""), current=name == current
+            )
+        )
+    return sorted(found, key=lambda one: (not one.current, one.name))
+
+
+def _no_kubeconfig(settings: Kubernetes) -> SourceError:
+    return SourceError(
+        f"no kubeconfig: {', '.join(map(str, kubeconfig_paths(settings)))} does not exist",
+        remedy="name one with --kubeconfig FILE, kubernetes.kubeconfig in infdiag.toml or $KUBECONFIG",
+    )
 
 
 def kubeconfig_paths(settings: Kubernetes) -> list[Path]:
@@ -68,15 +112,11 @@ def read_kubeconfig(settings: Kubernetes) -> Kubeconfig:
     Raises:
         SourceError: no kubeconfig, broken YAML, unknown context, a part missing; names the file and the remedy.
     """
-    paths = kubeconfig_paths(settings)
     stamp = stamp_of(settings)
     if not stamp:
         if not settings.kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ:
             return _in_cluster(settings)
-        raise SourceError(
-            f"no kubeconfig: {', '.join(map(str, paths))} does not exist",
-            remedy="name one with --kubeconfig FILE, kubernetes.kubeconfig in infdiag.toml or $KUBECONFIG",
-        )
+        raise _no_kubeconfig(settings)
     source = os.pathsep.join(path for path, _, _ in stamp)
     merged = _merge(source)
     return _resolve(merged, settings, source, stamp)
@@ -207,6 +247,11 @@ def connect(config: Kubeconfig, credential: Credential | None, user_agent: str) 
     Raises:
         SourceError: a certificate, key or token can't be read.
     """
+    with _temporary_files:
+        return _connected(config, credential, user_agent)
+
+
+def _connected(config: Kubeconfig, credential: Credential | None, user_agent: str) -> Any:
     aio: Any = import_module("kubernetes.aio")
     loading: Any = import_module("kubernetes.aio.config.kube_config")
     configuration = aio.client.Configuration()

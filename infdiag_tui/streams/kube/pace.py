@@ -41,3 +41,8 @@ class Pace:
     """How long an open log may bring the rest of a run that has ended."""
     flush_s: float = 0.5
     """How long the lines of one log entry may trickle in."""
+    backoff_first_s: float = 0.5
+    backoff_most_s: float = 30.0
+    """After a 429 or 5xx: the first pause, doubling up to this."""
+    retry_after_most_s: float = 120.0
+    """A Retry-After is obeyed up to this: a console that is silent for longer is of no use in an incident."""

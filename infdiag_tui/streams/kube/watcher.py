@@ -15,11 +15,11 @@ import orjson
 from infdiag_tui.streams.kube.client import KubeClient
 from infdiag_tui.streams.kube.errors import HTTP_FORBIDDEN, HTTP_GONE, Access, ApiError
 from infdiag_tui.streams.kube.lines import CutError, batches
+from infdiag_tui.streams.kube.pages import pages
 from infdiag_tui.text import clean, one_line
 
 T = TypeVar("T")
 
-PAGE_SIZE = 500
 _LINE_LIMIT_BYTES = 64 * 2**20
 """Far above what etcd stores in one object."""
 _SHORT_WATCH_S = 1.0
@@ -121,19 +121,13 @@ class Watcher(Generic[T]):
 
     async def _pages(self, access: Access) -> tuple[Item[T], ...]:
         items: list[Item[T]] = []
-        token = version = ""
-        while True:
-            query: dict[str, str | int] = {**self._query, "limit": PAGE_SIZE}
-            if token:
-                query["continue"] = token
-            page = await self._client.get_json(self._path, query, access)
-            items += await asyncio.to_thread(self._items, page)
-            meta = page.get("metadata") or {}
-            version = version or str(meta.get("resourceVersion") or "")
-            token = str(meta.get("continue") or "")
-            if not token:
-                self._version = version
-                return tuple(items)
+        version = ""
+        async with aclosing(pages(self._client, self._path, self._query, access)) as listed:
+            async for page in listed:
+                items += await asyncio.to_thread(self._items, page)
+                version = version or str((page.get("metadata") or {}).get("resourceVersion") or "")
+        self._version = version
+        return tuple(items)
 
     def _items(self, page: Mapping[str, Any]) -> list[Item[T]]:
         made = [self._item(raw) for raw in page.get("items") or ()]

@@ -61,7 +61,7 @@ async def websocket(
             raise
         return session, socket
 
-    session, socket = await client.answered(send)
+    session, socket = await client.answered(send, access)
     try:
         yield socket
     finally:

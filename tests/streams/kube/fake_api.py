@@ -32,6 +32,8 @@ class Asked:
     resource: str
     query: dict[str, str]
     token: str
+    agent: str = ""
+    at: float = 0.0
 
 
 class FakeApi:
@@ -170,7 +172,8 @@ class FakeApi:
 
     async def _gate(self, request: web.Request, verb: str, resource: str) -> web.Response | None:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        self.asked.append(Asked(verb, resource, dict(request.query), token))
+        agent = request.headers.get("User-Agent", "")
+        self.asked.append(Asked(verb, resource, dict(request.query), token, agent, asyncio.get_running_loop().time()))
         await self.frozen.wait()
         if self.tokens is not None and token not in self.tokens:
             return _status(401, "Unauthorized")

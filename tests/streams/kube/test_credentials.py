@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import stat
@@ -212,6 +213,21 @@ async def test_tls_with_a_client_certificate_leaves_no_key_on_disk(
         async with client.connected():
             assert await client.get("/version", {}, Access("get", "version", "ml"))
         assert list(temporary.iterdir()) == []
+
+
+async def test_connections_made_at_once_do_not_take_each_others_files(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    config = _tls_config(authority, authority.issue_cert("ops@example.org"))
+    async with _tls_api(authority, authority.issue_cert("127.0.0.1")) as api:
+        path = tmp_path / "config"
+        path.write_text(config.replace("PORT", str(api.port)))
+
+        async def asked() -> bytes:
+            client = KubeClient(Kubernetes(kubeconfig=path), SystemClock(), "t")
+            async with client.connected():
+                return await client.get("/version", {}, Access("get", "version", "ml"))
+
+        assert all(await asyncio.gather(*(asked() for _ in range(8))))
 
 
 async def test_an_expired_server_certificate_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""`infdiag doctor`: what can be reached with which permissions, what is missing, and the exact remedy."""

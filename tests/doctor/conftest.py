@@ -1,0 +1,5 @@
+"""The healthy lab that other tests look at as well."""
+
+from tests.lab.conftest import healthy
+
+__all__ = ["healthy"]
