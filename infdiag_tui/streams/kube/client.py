@@ -18,6 +18,7 @@ from infdiag_tui.streams.base import SourceError
 from infdiag_tui.streams.kube.errors import (
     CONNECTION_ERRORS,
     HTTP_BAD_REQUEST,
+    HTTP_TOO_MANY,
     HTTP_UNAUTHORIZED,
     Access,
     ApiError,
@@ -237,17 +238,25 @@ class KubeClient:
         return await self.answered(send, access, open_s=open_s)
 
     async def answered(
-        self, send: Callable[[Any], Awaitable[_Answer]], access: Access, *, open_s: float | None = None
+        self,
+        send: Callable[[Any], Awaitable[_Answer]],
+        access: Access,
+        *,
+        open_s: float | None = None,
+        patient: bool = True,
     ) -> _Answer:
         """What `send` gets from an `ApiClient` with fresh credentials; after a 401 once more, with new ones.
 
-        It is sent when the server's last "not now" allows, and counted.
+        It is sent when the server's last "not now" allows, and counted. Who measures time is not `patient`: a request
+        that would have to wait fails instead, lest the wait be taken for the model's.
 
         Raises:
             ApiError: as `get`; `send` raises what `refusal` makes of a refusing reply.
         """
         renewed = False
         while True:
+            if not patient and (wait_s := self._throttle.wait_s(access)) > 0:
+                raise refused(HTTP_TOO_MANY, "still holding back", access, self.place, wait_s)
             await self._throttle.passed(access)
             api = await self._fresh()
             self.requests.note(access, self.clock.monotonic())

@@ -64,7 +64,7 @@ class ProxyTransport(httpx.AsyncBaseTransport):
             return await _models_own(reply, access, client, host)
 
         try:
-            reply = await client.answered(send, open_s=_WAIT_S)
+            reply = await client.answered(send, access, open_s=_WAIT_S, patient=False)
         except ReachError:
             raise
         except SourceError as error:

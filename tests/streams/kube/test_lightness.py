@@ -7,11 +7,15 @@ import itertools
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infdiag_tui.clock import SystemClock
+from infdiag_tui.config import Kubernetes
 from infdiag_tui.model import Pod, PodUsage, SourceState
-from infdiag_tui.streams.kube.errors import Access
+from infdiag_tui.streams.kube.client import KubeClient
+from infdiag_tui.streams.kube.errors import Access, ApiError
 from infdiag_tui.streams.kube.pace import Pace
 from infdiag_tui.streams.kube.requests import RequestCount, RequestRate
 from infdiag_tui.streams.kube.throttle import Throttle
@@ -55,6 +59,23 @@ async def test_a_429_for_one_thing_holds_back_every_request_of_this_user(tmp_pat
             assert not [one for one in api.asked if refused + 0.2 < one.at < refused + 0.99]
             await api.put_pod(pod("b"))
             await watched.until(lambda: "ml/b" in watched.table.current())
+
+
+async def test_who_measures_time_is_refused_at_once_instead_of_held_back(tmp_path: Path) -> None:
+    async with served() as api:
+        (tmp_path / "config").write_text(kubeconfig(api.port))
+        client = KubeClient(Kubernetes(kubeconfig=tmp_path / "config"), SystemClock(), "t")
+        api.answers["list", "pods"].append((429, {"Retry-After": "60"}))
+
+        async def send(_: object) -> None:
+            raise AssertionError("was sent")
+
+        async with client.connected():
+            with pytest.raises(ApiError, match="HTTP 429"):
+                await client.get("/api/v1/namespaces/ml/pods", {}, PODS)
+            with pytest.raises(ApiError, match=r"asks to slow down .* next try in (60|59)"):
+                await client.answered(send, Access("create", "services/proxy", "ml"), patient=False)
+        assert client.requests.total == 1
 
 
 async def test_what_fails_is_asked_ever_more_rarely_and_the_rest_as_before(tmp_path: Path) -> None:
