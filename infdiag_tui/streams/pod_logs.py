@@ -78,6 +78,9 @@ class PodLogsStream:
     async def _run(self, outlet: Outlet) -> None:
         self._refusals.clear()
         self._freed.clear()
+        # A follower that was cancelled before its first step never ran what would have taken it from here, and its
+        # container would not be followed again.
+        self._tasks.clear()
         async with self._client.connected(), asyncio.TaskGroup() as group:
             group.create_task(self._pulse(outlet))
             group.create_task(self._flush(outlet))
