@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from infdiag_tui.model import LogLine, Severity, SourceState
+from infdiag_tui.streams.base import SourceError
+from infdiag_tui.streams.pod_logs import PodLogsStream
 from tests.streams.kube.fake_api import FakeApi, pod
 from tests.streams.kube.harness import served, watching
 
@@ -316,3 +318,25 @@ async def test_a_flapping_server_neither_loses_nor_repeats(tmp_path: Path) -> No
             with contextlib.suppress(AssertionError):
                 await watched.until(lambda: len(watched.texts()) >= 300, deadline_s=20.0)
             assert watched.texts() == wanted
+
+
+async def test_a_follower_cancelled_before_its_first_step_is_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assign = PodLogsStream._assign
+    broken: list[bool] = []
+
+    def break_off(self: PodLogsStream, *given: Any) -> int:
+        left_out = assign(self, *given)
+        if self._tasks and not broken:
+            broken.append(True)
+            raise SourceError("the API server is gone", remedy="wait")
+        return left_out
+
+    monkeypatch.setattr(PodLogsStream, "_assign", break_off)
+    async with served() as api:
+        await api.put_pod(pod("a"))
+        await api.log("a", "server", (stamp(1), "one"), (stamp(2), "two"))
+        async with watching(api, tmp_path, logs=True) as watched:
+            await watched.until(lambda: watched.texts() == ["one", "two"])
+    assert broken
