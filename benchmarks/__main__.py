@@ -29,6 +29,7 @@ _SECTION = "\n\n### "
 
 
 def main(names: Sequence[str]) -> None:
+    """See the module."""
     if unknown := set(names) - set(BENCHES):
         sys.exit(f"no benchmark {', '.join(sorted(unknown))}: there are {', '.join(BENCHES)}")
     today = f"{datetime.now(UTC):%Y-%m-%d}"

@@ -88,19 +88,7 @@ def _failed(finding: Finding, target: str) -> Evidence:
             statement = f"All {asked} requests with {_cases(len(tallies))} were answered{where}"
     else:
         statement = f"{len(bad)} of {_cases(len(tallies))} failed{where}: {_why(*bad[0])}"
-    return Evidence(
-        id="reproduce.failed",
-        statement=one_line(statement),
-        verdict=Verdict.FAIL if bad else Verdict.OK,
-        source=SOURCE,
-        at=finding.at,
-        value=float(len(bad)),
-        unit="cases",
-        subject="" if target == SERVICE else target,
-        sample_size=asked,
-        threshold=0.0,
-        threshold_source=_RULE,
-    )
+    return _of_cases(finding, target, "failed", statement, len(bad), asked, _RULE)
 
 
 def _wrong(finding: Finding, target: str) -> Evidence | None:
@@ -117,18 +105,23 @@ def _wrong(finding: Finding, target: str) -> Evidence | None:
         times = f"{tally.mismatches} of {tally.answered} times"
         statement = f"Wrong answers to {len(bad)} of {_cases(len(judged))}{where}: {run.case.name} {times}"
         statement += f", {_first_difference(tally.mismatch)}"
+    return _of_cases(finding, target, "wrong", statement, len(bad), answered, "expected outputs of the cases")
+
+
+def _of_cases(finding: Finding, target: str, name: str, statement: str, bad: int, requests: int, rule: str) -> Evidence:
+    """Evidence that so many cases are bad at a target; a single one is a failure."""
     return Evidence(
-        id="reproduce.wrong",
+        id=f"reproduce.{name}",
         statement=one_line(statement),
         verdict=Verdict.FAIL if bad else Verdict.OK,
         source=SOURCE,
         at=finding.at,
-        value=float(len(bad)),
+        value=float(bad),
         unit="cases",
         subject="" if target == SERVICE else target,
-        sample_size=answered,
+        sample_size=requests,
         threshold=0.0,
-        threshold_source="expected outputs of the cases",
+        threshold_source=rule,
     )
 
 

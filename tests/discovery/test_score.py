@@ -193,7 +193,8 @@ def test_no_object_however_odd_breaks_the_search(meta: Any, spec: Any, status: A
     raw = {"metadata": meta, "spec": spec, "status": status}
     readers = (read.from_inference_service, read.from_ray_service, read.from_service, read.from_pod)
     made = [read.from_template(raw, "Deployment", "c"), *(reader(raw, "c") for reader in readers)]
-    rows([scored(one) for one in joined(one for one in made if one is not None)])
+    found = [scored(one) for one in joined(one for one in made if one is not None)]
+    assert len(rows(found)) >= len(found), "each that was read is told"
 
 
 names = st.text(min_size=1, max_size=30).map(lambda text: f"n{text}")

@@ -14,6 +14,7 @@ from infdiag_tui.streams.base import POD_WAIT_S, Roster, SourceError, await_pods
 from infdiag_tui.streams.dcgm_text import dcgm_devices, parse
 from infdiag_tui.streams.gpu_samples import samples
 from infdiag_tui.streams.gpus.account import GpuAccount, XidMemory, lost_cards, no_pods_yet
+from infdiag_tui.streams.gpus.several import read_all
 from infdiag_tui.streams.kube.client import Access, ApiError, KubeClient
 from infdiag_tui.streams.kube.errors import HTTP_FORBIDDEN, HTTP_NOT_FOUND
 from infdiag_tui.streams.troubles import Trouble, changes
@@ -170,22 +171,7 @@ class GpuClusterStream:
 
     async def _read(self, exporters: list[Exporter]) -> tuple[list[GpuDevice], dict[str, SourceError]]:
         """The GPUs of all exporters, and the failures of those that gave none."""
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def one(exporter: Exporter) -> list[GpuDevice] | SourceError:
-            async with gate:
-                try:
-                    return await self._page(exporter)
-                except SourceError as error:
-                    return error
-
-        answers = await asyncio.gather(*(one(exporter) for exporter in exporters))
-        failed = {
-            exporter.name: answer
-            for exporter, answer in zip(exporters, answers, strict=True)
-            if isinstance(answer, SourceError)
-        }
-        return [gpu for answer in answers if isinstance(answer, list) for gpu in answer], failed
+        return await read_all(exporters, self._page, lambda exporter: exporter.name, AT_ONCE)
 
     async def _page(self, exporter: Exporter) -> list[GpuDevice]:
         access = Access("get", "pods/proxy", exporter.namespace)

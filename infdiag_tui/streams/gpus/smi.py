@@ -10,6 +10,7 @@ from infdiag_tui.model import GpuDevice, Heartbeat, Observation, SourceState
 from infdiag_tui.streams.base import Beside, BesidePlace, SourceError
 from infdiag_tui.streams.gpu_samples import samples
 from infdiag_tui.streams.gpus.account import GpuAccount, lost_cards
+from infdiag_tui.streams.gpus.several import read_all
 from infdiag_tui.streams.gpus.smi_text import FIELDS, NEEDED, UnreadableError, command, parse, refused_field, without
 from infdiag_tui.streams.troubles import Trouble, changes
 from infdiag_tui.text import clean, one_line
@@ -69,23 +70,9 @@ class GpuSmiStream:
             await self._beside.aclose()
 
     async def _read(self, places: Sequence[BesidePlace]) -> tuple[list[GpuDevice], dict[str, SourceError]]:
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def one(place: BesidePlace) -> list[GpuDevice] | SourceError:
-            async with gate:
-                try:
-                    return await self._ask(place)
-                except SourceError as error:
-                    return error
-
-        answers = await asyncio.gather(*(one(place) for place in places))
-        failed = {
-            place.where: answer
-            for place, answer in zip(places, answers, strict=True)
-            if isinstance(answer, SourceError)
-        }
+        gpus, failed = await read_all(places, self._ask, lambda place: place.where, AT_ONCE)
         # Containers of one node may share a card, which each of them lists.
-        by_uuid = {gpu.uuid: gpu for answer in answers if isinstance(answer, list) for gpu in answer}
+        by_uuid = {gpu.uuid: gpu for gpu in gpus}
         return list(by_uuid.values()), failed
 
     async def _ask(self, place: BesidePlace) -> list[GpuDevice]:
