@@ -102,24 +102,21 @@ async def staged(scenario: Scenario, seed: int, folder: Path, config_path: Path)
         stage = Stage(scenario, folder, kubelet, front, gpus, traffic, feature_store, repository, outcomes, fault_at)
         await stack.enter_async_context(_background(*(run_fault(fault, stage) for fault in scenario.faults)))
         kubeconfig_path = folder / "kubeconfig"
-        outputs.write_private(
-            kubeconfig_path, outputs.kubeconfig(api.url, access.token, certificate.certificate, names.namespace)
-        )
+        kubeconfig = outputs.kubeconfig(api.url, access.token, certificate.certificate, names.namespace)
+        outputs.write_private(kubeconfig_path, kubeconfig)
         predict_url = f"{front.url}{names.predict_path}"
-        outputs.write_private(
-            config_path,
-            outputs.config(
-                names,
-                predict_url=predict_url,
-                body=known_good_input(scenario.merchants),
-                log_file=gateway_log,
-                kubeconfig_path=kubeconfig_path,
-                dcgm_url=exporter.url,
-                server_port=kubelet.ready_plans()[0].port,
-                dataset=dataset,
-                repository=repository,
-            ),
+        config = outputs.config(
+            names,
+            predict_url=predict_url,
+            body=known_good_input(scenario.merchants),
+            log_file=gateway_log,
+            kubeconfig_path=kubeconfig_path,
+            dcgm_url=exporter.url,
+            server_port=kubelet.ready_plans()[0].port,
+            dataset=dataset,
+            repository=repository,
         )
+        outputs.write_private(config_path, config)
         yield {
             "scenario": scenario.name,
             "folder": str(folder),
